@@ -21,7 +21,7 @@ type CA struct {
 	State          CAState `gorm:"not null"`
 	Generation     int     `gorm:"not null"`
 	IssuerID       CAID    // empty for a root
-	Key            KeyRef  `gorm:"embedded;embeddedPrefix:key_"`
+	Key            KeyRef  `gorm:"embedded;embeddedPrefix:private_key_"`
 	KeyID          string  `gorm:"index"` // lower-case hex of the SubjectKeyIdentifier; in URLs
 	Subject        Name    `gorm:"serializer:json"`
 	CertificateID  CertificateID

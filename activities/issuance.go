@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+
+package activities
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
+	"github.com/trustloom/trustloom/models/policy"
+	"github.com/trustloom/trustloom/models/store"
+)
+
+// Issuance is the issuing function of both lanes. Intent comes first: the
+// serial number and the linted to-be-signed bytes are stored under the unique
+// request key before anything is signed; exactly those bytes are signed; the
+// first signature recorded wins and only it is ever released.
+type Issuance struct {
+	cfg Config
+}
+
+// Facts are the rows that an issuance rests on.
+type Facts struct {
+	Device  *models.Device
+	Domain  *models.Domain
+	CA      *models.CA
+	Profile *policy.Profile
+	Version int // of the profile
+}
+
+// ReserveResult says what to sign, and whether signing stays in this process.
+type ReserveResult struct {
+	CertificateID models.CertificateID
+	InProcess     bool
+}
+
+// ReserveCertificate stores the intent of an approved request: serial number,
+// to-be-signed bytes and audit event in one transaction. Called again it
+// returns the reservation that is there.
+func (i *Issuance) ReserveCertificate(ctx context.Context, in RequestInput) (ReserveResult, error) {
+	i.cfg.Fault(FaultBeforeReserve)
+	req, err := i.cfg.Store.FindRequest(ctx, in.RequestID)
+	if err != nil {
+		return ReserveResult{}, err
+	}
+	facts, err := i.Facts(ctx, req)
+	if err != nil {
+		return ReserveResult{}, err
+	}
+	cert, err := i.cfg.Store.FindCertificateByRequestKey(ctx, req.Key)
+	if err == nil {
+		return ReserveResult{CertificateID: cert.ID, InProcess: i.cfg.Issuer.InProcess(facts.CA)}, nil
+	}
+	if models.KindOf(err) != models.KindNotFound {
+		return ReserveResult{}, err
+	}
+	cert, err = i.prepare(ctx, req, facts)
+	if err != nil {
+		return ReserveResult{}, err
+	}
+	err = i.cfg.write(ctx, func(tx *store.Tx) error { return i.reserve(ctx, tx, req.ID, cert) })
+	if err != nil {
+		return ReserveResult{}, err
+	}
+	i.cfg.Fault(FaultAfterReserve)
+	return ReserveResult{CertificateID: cert.ID, InProcess: i.cfg.Issuer.InProcess(facts.CA)}, nil
+}
+
+// reserve stores cert as the reservation of a request that is approved at
+// this moment, or reads back the reservation that another attempt stored.
+func (i *Issuance) reserve(ctx context.Context, tx *store.Tx, id models.RequestID, cert *models.Certificate) error {
+	req, err := tx.FindRequest(ctx, id)
+	if err != nil {
+		return err
+	}
+	reserved, err := tx.ReserveCertificate(cert)
+	if err != nil || !reserved {
+		return err
+	}
+	if err := models.RequestTransitions.Check("request", req.State, models.RequestReserved); err != nil {
+		return err
+	}
+	req.State = models.RequestReserved
+	if err := tx.SaveRequest(req); err != nil {
+		return err
+	}
+	return tx.Audit(certificateEvent(req, cert, "certificate.reserved"))
+}
+
+// CertificateInput names a reserved certificate.
+type CertificateInput struct {
+	CertificateID models.CertificateID
+}
+
+// CertificateResult names a recorded certificate.
+type CertificateResult struct {
+	CertificateID models.CertificateID
+	Serial        string
+}
+
+// SignCertificate signs the reserved bytes and records the certificate, first
+// writer wins. Called again it returns the recorded certificate; killed
+// between signing and recording it signs the same bytes once more and nobody
+// has seen the first signature.
+func (i *Issuance) SignCertificate(ctx context.Context, in CertificateInput) (CertificateResult, error) {
+	cert, err := i.cfg.Store.FindCertificate(ctx, in.CertificateID)
+	if err != nil {
+		return CertificateResult{}, err
+	}
+	if len(cert.DER) == 0 {
+		if cert, err = i.signAgain(ctx, cert.ID); err != nil {
+			return CertificateResult{}, err
+		}
+	}
+	return CertificateResult{CertificateID: cert.ID, Serial: cert.Serial}, nil
+}
+
+// signAgain notes the attempt, then signs and records.
+func (i *Issuance) signAgain(ctx context.Context, id models.CertificateID) (*models.Certificate, error) {
+	var cert *models.Certificate
+	err := i.cfg.write(ctx, func(tx *store.Tx) (err error) {
+		cert, err = tx.BeginSigning(id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return i.signAndRecord(ctx, cert, nil)
+}
+
+// Issue is the inline lane: req, which must be new, is issued at once in this
+// process. alongside runs in the transaction of the reservation. If a request
+// with the same key is there already, that one is finished and its
+// certificate returned.
+//
+// req is changed into the row as it is stored.
+func (i *Issuance) Issue(ctx context.Context, req *models.Request, facts *Facts, alongside func(*store.Tx) error) (*models.Certificate, error) {
+	cert, err := i.prepare(ctx, req, facts)
+	if err != nil {
+		return nil, err
+	}
+	cert.State, cert.Attempts = models.CertificateSigning, 1
+	req.State = models.RequestReserved
+	i.cfg.Fault(FaultBeforeReserve)
+	var inserted bool
+	err = i.cfg.write(ctx, func(tx *store.Tx) error {
+		inserted, err = tx.InsertRequest(req)
+		if err != nil || !inserted {
+			return err
+		}
+		if _, err := tx.ReserveCertificate(cert); err != nil {
+			return err
+		}
+		if err := alongside(tx); err != nil {
+			return err
+		}
+		return tx.Audit(certificateEvent(req, cert, "certificate.reserved"))
+	})
+	if err != nil {
+		return nil, err
+	}
+	i.cfg.Fault(FaultAfterReserve)
+	if !inserted {
+		return i.Finish(ctx, req)
+	}
+	return i.signAndRecord(ctx, cert, req)
+}
+
+// Check does everything that comes before the reservation of req, lint
+// included, and stores nothing: what cannot be issued is refused before it
+// becomes a row.
+func (i *Issuance) Check(ctx context.Context, req *models.Request, facts *Facts) error {
+	_, err := i.prepare(ctx, req, facts)
+	return err
+}
+
+// Finish completes an inline request that an earlier attempt left reserved,
+// or returns its certificate. It is KindConflict for requests that have ended
+// without one.
+func (i *Issuance) Finish(ctx context.Context, req *models.Request) (*models.Certificate, error) {
+	cert, err := i.cfg.Store.FindCertificateByRequestKey(ctx, req.Key)
+	if err != nil {
+		return nil, err
+	}
+	if len(cert.DER) == 0 {
+		if _, err := i.SignCertificate(ctx, CertificateInput{CertificateID: cert.ID}); err != nil {
+			return nil, err
+		}
+	}
+	err = i.cfg.write(ctx, func(tx *store.Tx) error {
+		current, err := tx.FindRequest(ctx, req.ID)
+		if err != nil {
+			return err
+		}
+		*req = *current
+		if req.State != models.RequestReserved {
+			return nil
+		}
+		return deliver(ctx, tx, req, i.cfg)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return i.cfg.Store.FindCertificate(ctx, cert.ID)
+}
+
+// signAndRecord signs cert's stored bytes and records the result. If req is
+// given it is ended as issued in the same transaction.
+func (i *Issuance) signAndRecord(ctx context.Context, cert *models.Certificate, req *models.Request) (*models.Certificate, error) {
+	ca, err := i.cfg.Store.FindCA(ctx, cert.IssuerCAID)
+	if err != nil {
+		return nil, err
+	}
+	der, err := i.cfg.Issuer.Issue(ctx, ca, cert.TBS)
+	if err != nil {
+		return nil, err
+	}
+	i.cfg.Fault(FaultAfterSign)
+	if err := i.record(ctx, cert, der, req); err != nil {
+		return nil, err
+	}
+	i.cfg.Fault(FaultAfterRecord)
+	return i.cfg.Store.FindCertificate(ctx, cert.ID)
+}
+
+func (i *Issuance) record(ctx context.Context, cert *models.Certificate, der []byte, req *models.Request) error {
+	fingerprint := sha256.Sum256(der)
+	return i.cfg.write(ctx, func(tx *store.Tx) error {
+		won, err := tx.RecordCertificate(cert.ID, der, hex.EncodeToString(fingerprint[:]))
+		if err != nil || !won {
+			return err
+		}
+		if req == nil {
+			return tx.Audit(models.Event{
+				Actor: "system", Action: "certificate.issued", Noun: "certificate", SubjectID: string(cert.ID),
+				DomainID: cert.DomainID, DeviceID: cert.DeviceID, RequestID: cert.RequestID, Details: map[string]string{"serial": cert.Serial},
+			})
+		}
+		req.State, req.CertificateID = models.RequestIssued, cert.ID
+		if err := tx.SaveRequest(req); err != nil {
+			return err
+		}
+		return tx.Audit(certificateEvent(req, cert, "certificate.issued"))
+	})
+}
+
+// Facts reads the rows that the issuance of req rests on, with the version of
+// the profile that was decided on.
+func (i *Issuance) Facts(ctx context.Context, req *models.Request) (*Facts, error) {
+	device, err := i.cfg.Store.FindDevice(ctx, req.DeviceID)
+	if err != nil {
+		return nil, err
+	}
+	domain, err := i.cfg.Store.FindDomain(ctx, req.DomainID)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := i.cfg.Store.FindCA(ctx, domain.IssuingCAID)
+	if err != nil {
+		return nil, err
+	}
+	row, err := i.cfg.Store.FindProfileVersion(ctx, req.ProfileName, req.ProfileVersion)
+	if err != nil {
+		return nil, err
+	}
+	profile, err := policy.ParseProfile(row.Document)
+	if err != nil {
+		return nil, fmt.Errorf("parse stored profile %s version %d: %w", row.Name, row.Version, err)
+	}
+	return &Facts{Device: device, Domain: domain, CA: ca, Profile: profile, Version: row.Version}, nil
+}
+
+// prepare builds the reservation for req: what would be signed, linted.
+func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Facts) (*models.Certificate, error) {
+	if err := stillOpen(facts, i.cfg.Now()); err != nil {
+		return nil, err
+	}
+	csr, err := pki.ParseCSR(req.CSR)
+	if err != nil {
+		return nil, err
+	}
+	template, err := i.template(ctx, req, facts, csr)
+	if err != nil {
+		return nil, err
+	}
+	issuerCert, err := x509.ParseCertificate(facts.CA.CertificateDER)
+	if err != nil {
+		return nil, fmt.Errorf("parse certificate of CA %s: %w", facts.CA.Name, err)
+	}
+	i.complete(template, issuerCert, facts.CA.KeyID)
+	tbs, err := i.cfg.Builder.BuildTBS(template, csr.Request.PublicKey, pki.Issuer{Certificate: issuerCert, Algorithm: facts.CA.Key.Algorithm})
+	if err != nil {
+		return nil, err
+	}
+	kind := models.CertificateApplication
+	if facts.Profile.Type() == policy.TypeDomain {
+		kind = models.CertificateDomainCredential
+	}
+	return &models.Certificate{
+		ID: models.NewID[models.CertificateID](), RequestKey: req.Key, RequestID: req.ID, State: models.CertificateReserved,
+		Kind: kind, IssuerCAID: facts.CA.ID, IssuerKeyID: facts.CA.KeyID, Serial: pki.SerialHex(template.SerialNumber),
+		TBS: tbs.DER, TBSSHA256: tbs.SHA256, SPKISHA256: csr.SPKISHA256, DomainID: facts.Domain.ID, DeviceID: facts.Device.ID,
+		ProfileName: req.ProfileName, ProfileVersion: facts.Version, Subject: subjectOf(template), SANs: pki.SANs(template),
+		NotBefore: template.NotBefore, NotAfter: template.NotAfter, PredecessorID: req.PredecessorID,
+	}, nil
+}
+
+// stillOpen repeats, at the moment of issuing, the conditions that may have
+// changed while people were deciding.
+func stillOpen(facts *Facts, now time.Time) error {
+	switch {
+	case facts.Domain.Suspended:
+		return models.Errorf(models.KindDenied, "domain %s is suspended", facts.Domain.Name)
+	case facts.CA.State != models.CAActive:
+		return models.Errorf(models.KindDenied, "issuing CA %s is %s and does not issue", facts.CA.Name, facts.CA.State)
+	case !now.Before(facts.CA.NotAfter):
+		return models.Errorf(models.KindDenied, "issuing CA %s has expired", facts.CA.Name)
+	case facts.Device.State == models.DeviceSuspended, facts.Device.State == models.DeviceDecommissioned:
+		return models.Errorf(models.KindDenied, "device %s is %s", facts.Device.Name, facts.Device.State)
+	}
+	return nil
+}
+
+// template applies the profile to the request.
+func (i *Issuance) template(ctx context.Context, req *models.Request, facts *Facts, csr *pki.CSR) (*x509.Certificate, error) {
+	who := policy.Subject{Device: *facts.Device, Domain: *facts.Domain}
+	if err := facts.Profile.CheckKey(csr); err != nil {
+		return nil, err
+	}
+	if req.Kind != models.KindRenewal {
+		template, _, err := facts.Profile.Template(csr, who, i.cfg.Now())
+		return template, err
+	}
+	predecessor, err := i.cfg.Store.FindCertificate(ctx, req.PredecessorID)
+	if err != nil {
+		return nil, err
+	}
+	old, err := x509.ParseCertificate(predecessor.DER)
+	if err != nil {
+		return nil, fmt.Errorf("parse certificate %s: %w", predecessor.ID, err)
+	}
+	template, _, err := facts.Profile.Renew(csr, old, who, i.cfg.Now())
+	return template, err
+}
+
+// complete adds what the issuer decides: serial number, the URLs of its CRL,
+// certificate and OCSP responder, and a validity inside its own.
+func (i *Issuance) complete(template, issuerCert *x509.Certificate, keyID string) {
+	template.SerialNumber = pki.NewSerial()
+	template.CRLDistributionPoints = []string{i.cfg.PublicURL + "/crl/" + keyID + ".crl"}
+	template.IssuingCertificateURL = []string{i.cfg.PublicURL + "/ca/" + keyID + ".cer"}
+	template.OCSPServer = []string{i.cfg.PublicURL + "/ocsp/" + keyID}
+	template.NotBefore, template.NotAfter = models.UTC(template.NotBefore), models.UTC(template.NotAfter)
+	if template.NotBefore.Before(issuerCert.NotBefore) {
+		template.NotBefore = issuerCert.NotBefore
+	}
+	if template.NotAfter.After(issuerCert.NotAfter) {
+		template.NotAfter = issuerCert.NotAfter
+	}
+}
+
+func certificateEvent(req *models.Request, cert *models.Certificate, action string) models.Event {
+	event := requestEvent(req, action, map[string]string{"serial": cert.Serial, "issuer_key_id": cert.IssuerKeyID, "tbs_sha256": cert.TBSSHA256})
+	event.Noun, event.SubjectID = "certificate", string(cert.ID)
+	return event
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+
+package api
+
+import (
+	"context"
+	"iter"
+	"net/http"
+)
+
+// pageLimit is the page size of the methods that follow pages.
+const pageLimit = 200
+
+// ListOperators returns one page of the operators, by name.
+func (c *Client) ListOperators(ctx context.Context, q PageQuery) (*Page[Operator], error) {
+	return get[Page[Operator]](ctx, c, path("operators"), EncodeQuery(q))
+}
+
+// AllOperators follows the pages of ListOperators.
+func (c *Client) AllOperators(ctx context.Context) iter.Seq2[Operator, error] {
+	return Collect(func(cursor string) (*Page[Operator], error) {
+		return c.ListOperators(ctx, PageQuery{Limit: pageLimit, Cursor: cursor})
+	})
+}
+
+// ListTokens returns one page of the tokens, by name.
+func (c *Client) ListTokens(ctx context.Context, q PageQuery) (*Page[Token], error) {
+	return get[Page[Token]](ctx, c, path("tokens"), EncodeQuery(q))
+}
+
+// AllTokens follows the pages of ListTokens.
+func (c *Client) AllTokens(ctx context.Context) iter.Seq2[Token, error] {
+	return Collect(func(cursor string) (*Page[Token], error) {
+		return c.ListTokens(ctx, PageQuery{Limit: pageLimit, Cursor: cursor})
+	})
+}
+
+// CreateToken creates a token; the answer holds it.
+func (c *Client) CreateToken(ctx context.Context, body TokenCreation) (*Token, error) {
+	return post[Token](ctx, c, path("tokens"), body)
+}
+
+// RevokeToken ends a token at once.
+func (c *Client) RevokeToken(ctx context.Context, name string) error {
+	_, err := c.text(ctx, call{method: http.MethodDelete, path: path("tokens", name)}, nil)
+	return err
+}
+
+// ListEvents returns one page of the audit events, oldest first.
+func (c *Client) ListEvents(ctx context.Context, f EventFilter) (*Page[Event], error) {
+	return get[Page[Event]](ctx, c, path("audit"), EncodeQuery(f))
+}
+
+// AllEvents follows the pages of ListEvents.
+func (c *Client) AllEvents(ctx context.Context, f EventFilter) iter.Seq2[Event, error] {
+	return Collect(func(cursor string) (*Page[Event], error) {
+		f.PageQuery = PageQuery{Limit: pageLimit, Cursor: cursor}
+		return c.ListEvents(ctx, f)
+	})
+}

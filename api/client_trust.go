@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+
+package api
+
+import (
+	"context"
+	"iter"
+	"net/http"
+)
+
+// ListCAs returns one page of the CAs, by name.
+func (c *Client) ListCAs(ctx context.Context, q PageQuery) (*Page[CA], error) {
+	return get[Page[CA]](ctx, c, path("cas"), EncodeQuery(q))
+}
+
+// AllCAs follows the pages of ListCAs.
+func (c *Client) AllCAs(ctx context.Context) iter.Seq2[CA, error] {
+	return Collect(func(cursor string) (*Page[CA], error) {
+		return c.ListCAs(ctx, PageQuery{Limit: pageLimit, Cursor: cursor})
+	})
+}
+
+// CreateCA creates a CA. If its key and certificate are not ready within a
+// few seconds, the CA that is returned is pending: ask for it again.
+func (c *Client) CreateCA(ctx context.Context, body CACreation) (*CA, error) {
+	return post[CA](ctx, c, path("cas"), body)
+}
+
+// FindCA returns a CA with its certificate and chain.
+func (c *Client) FindCA(ctx context.Context, name string) (*CA, error) {
+	return get[CA](ctx, c, path("cas", name), nil)
+}
+
+// CAChain returns the PEM of a CA's certificate and of those above it.
+func (c *Client) CAChain(ctx context.Context, name string) ([]byte, error) {
+	return c.text(ctx, call{method: http.MethodGet, path: path("cas", name, "chain")}, nil)
+}
+
+// ListDomains returns one page of the domains, by name.
+func (c *Client) ListDomains(ctx context.Context, q PageQuery) (*Page[Domain], error) {
+	return get[Page[Domain]](ctx, c, path("domains"), EncodeQuery(q))
+}
+
+// AllDomains follows the pages of ListDomains.
+func (c *Client) AllDomains(ctx context.Context) iter.Seq2[Domain, error] {
+	return Collect(func(cursor string) (*Page[Domain], error) {
+		return c.ListDomains(ctx, PageQuery{Limit: pageLimit, Cursor: cursor})
+	})
+}
+
+// CreateDomain creates a domain.
+func (c *Client) CreateDomain(ctx context.Context, body DomainCreation) (*Domain, error) {
+	return post[Domain](ctx, c, path("domains"), body)
+}
+
+// FindDomain returns a domain.
+func (c *Client) FindDomain(ctx context.Context, name string) (*Domain, error) {
+	return get[Domain](ctx, c, path("domains", name), nil)
+}
+
+// ChangeDomain changes what body names and leaves the rest.
+func (c *Client) ChangeDomain(ctx context.Context, name string, body DomainChange) (*Domain, error) {
+	return change[Domain](ctx, c, http.MethodPatch, path("domains", name), body)
+}
+
+// ListProfiles returns one page of the current versions of the profiles.
+func (c *Client) ListProfiles(ctx context.Context, q PageQuery) (*Page[Profile], error) {
+	return get[Page[Profile]](ctx, c, path("profiles"), EncodeQuery(q))
+}
+
+// AllProfiles follows the pages of ListProfiles.
+func (c *Client) AllProfiles(ctx context.Context) iter.Seq2[Profile, error] {
+	return Collect(func(cursor string) (*Page[Profile], error) {
+		return c.ListProfiles(ctx, PageQuery{Limit: pageLimit, Cursor: cursor})
+	})
+}
+
+// FindProfile returns a profile with its document; version 0 is the current one.
+func (c *Client) FindProfile(ctx context.Context, name string, version int) (*Profile, error) {
+	return get[Profile](ctx, c, path("profiles", name), EncodeQuery(ProfileQuery{Version: version}))
+}
+
+// CreateProfile adds a profile.
+func (c *Client) CreateProfile(ctx context.Context, body ProfileCreation) (*Profile, error) {
+	return post[Profile](ctx, c, path("profiles"), body)
+}
+
+// PutProfile adds a version to a profile.
+func (c *Client) PutProfile(ctx context.Context, name string, body ProfileVersion) (*Profile, error) {
+	return change[Profile](ctx, c, http.MethodPut, path("profiles", name), body)
+}
+
+// ListTruststores returns one page of the current versions of the truststores.
+func (c *Client) ListTruststores(ctx context.Context, q PageQuery) (*Page[Truststore], error) {
+	return get[Page[Truststore]](ctx, c, path("truststores"), EncodeQuery(q))
+}
+
+// AllTruststores follows the pages of ListTruststores.
+func (c *Client) AllTruststores(ctx context.Context) iter.Seq2[Truststore, error] {
+	return Collect(func(cursor string) (*Page[Truststore], error) {
+		return c.ListTruststores(ctx, PageQuery{Limit: pageLimit, Cursor: cursor})
+	})
+}
+
+// FindTruststore returns a truststore with its certificates.
+func (c *Client) FindTruststore(ctx context.Context, name string) (*Truststore, error) {
+	return get[Truststore](ctx, c, path("truststores", name), nil)
+}
+
+// CreateTruststore adds a truststore.
+func (c *Client) CreateTruststore(ctx context.Context, body TruststoreCreation) (*Truststore, error) {
+	return post[Truststore](ctx, c, path("truststores"), body)
+}
+
+// PutTruststore replaces the certificates of a truststore by a new version.
+func (c *Client) PutTruststore(ctx context.Context, name string, body TruststoreVersion) (*Truststore, error) {
+	return change[Truststore](ctx, c, http.MethodPut, path("truststores", name), body)
+}

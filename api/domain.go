@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+
+package api
+
+import (
+	"encoding/json/v2"
+	"time"
+
+	"github.com/trustloom/trustloom/models"
+)
+
+// Domain is a trust area: one issuing CA, its profiles and its policies.
+type Domain struct {
+	ID        string         `json:"id"`
+	Name      string         `json:"name" example:"press-shop"`
+	IssuingCA string         `json:"issuing_ca" example:"plant-issuing"`
+	Profiles  []string       `json:"profiles" doc:"profiles that devices may ask for" example:"domain_credential,tls_server"`
+	Approval  ApprovalPolicy `json:"approval" doc:"which stories wait for people; a story without a rule waits for nobody"`
+	Suspended bool           `json:"suspended" doc:"refuses every issuance"`
+	Demo      bool           `json:"demo"`
+	CreatedAt time.Time      `json:"created_at"`
+	UpdatedAt time.Time      `json:"updated_at"`
+}
+
+// ApprovalPolicy says which stories of a domain wait for people.
+type ApprovalPolicy struct {
+	Onboarding *ApprovalRule `json:"onboarding,omitempty"`
+	Enrollment *ApprovalRule `json:"enrollment,omitempty"`
+	Renewal    *ApprovalRule `json:"renewal,omitempty"`
+}
+
+// ApprovalRule describes an approval: steps in order, and when the wait ends.
+type ApprovalRule struct {
+	Steps         []ApprovalStep  `json:"steps" doc:"1 to 10 steps"`
+	Deadline      models.Duration `json:"deadline,omitzero" doc:"14d unless given" example:"72h"`
+	RemindAfter   models.Duration `json:"remind_after,omitzero" doc:"half the deadline unless given" example:"36h"`
+	EscalateAfter models.Duration `json:"escalate_after,omitzero" doc:"three quarters of the deadline unless given" example:"54h"`
+}
+
+// ApprovalStep is one step: Quorum different people must approve it.
+type ApprovalStep struct {
+	Name   string `json:"name" example:"operator"`
+	Quorum int    `json:"quorum,omitempty" doc:"1 to 10; 1 unless given" example:"1"`
+}
+
+// DomainCreation asks for a new domain.
+type DomainCreation struct {
+	Name      string         `json:"name" example:"press-shop"`
+	IssuingCA string         `json:"issuing_ca" example:"plant-issuing"`
+	Profiles  []string       `json:"profiles,omitempty" doc:"every shipped profile unless given" example:"domain_credential,tls_server"`
+	Approval  ApprovalPolicy `json:"approval,omitzero"`
+	Demo      bool           `json:"demo,omitempty"`
+}
+
+// DomainChange changes what it names and leaves the rest (RFC 7396).
+type DomainChange struct {
+	IssuingCA *string      `json:"issuing_ca,omitempty" example:"plant-issuing-2"`
+	Profiles  *[]string    `json:"profiles,omitempty" example:"domain_credential,tls_server"`
+	Approval  PolicyChange `json:"approval,omitzero"`
+	Suspended *bool        `json:"suspended,omitempty"`
+}
+
+// PolicyChange changes the approval rules that it names.
+type PolicyChange struct {
+	Onboarding RuleChange `json:"onboarding,omitzero"`
+	Enrollment RuleChange `json:"enrollment,omitzero"`
+	Renewal    RuleChange `json:"renewal,omitzero"`
+}
+
+// RuleChange sets an approval rule, or removes it: Set with a nil Rule is
+// null on the wire. The zero value changes nothing.
+type RuleChange struct {
+	Set  bool
+	Rule *ApprovalRule
+}
+
+// SetRule returns the change that sets, or with nil removes, a rule.
+func SetRule(rule *ApprovalRule) RuleChange { return RuleChange{Set: true, Rule: rule} }
+
+// AcceptsNull marks the type as one for which null has a meaning.
+func (RuleChange) AcceptsNull() {}
+
+// MarshalJSON writes the rule, or null.
+func (c RuleChange) MarshalJSON() ([]byte, error) { return json.Marshal(c.Rule) }
+
+// UnmarshalJSON reads a rule, or null. Unknown members are an error.
+func (c *RuleChange) UnmarshalJSON(data []byte) error {
+	c.Set, c.Rule = true, nil
+	return json.Unmarshal(data, &c.Rule, json.RejectUnknownMembers(true))
+}

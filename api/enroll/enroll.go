@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+
+// Package enroll is the device's door. Each protocol has one file here that
+// authenticates the device by exactly one named method and reduces its
+// request to a Submission; submit.go is the one way in for all of them.
+//
+// Authentication, parsing, proof of possession and policy come before any
+// durable write: garbage makes no rows and no workflows. The package must not
+// know REST, operators or pages.
+package enroll
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/trustloom/trustloom/activities"
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/store"
+	"github.com/trustloom/trustloom/workflows"
+)
+
+// Config is what the door needs from outside.
+type Config struct {
+	Store    *store.Store
+	Issuance *activities.Issuance
+	Stories  *workflows.Client
+	// Wait bounds how long a device waits for its story before it is told to
+	// come back. Default 5 seconds.
+	Wait   time.Duration
+	Now    func() time.Time
+	Fault  activities.Fault
+	Logger *slog.Logger
+}
+
+// maxWaiters bounds the stories that are waited for at the same time; devices
+// beyond it are told to come back at once.
+const maxWaiters = 256
+
+// Door takes the submissions of every protocol.
+type Door struct {
+	cfg     Config
+	flights singleflight.Group
+	waiters chan struct{}
+	chains  chainCache
+}
+
+// New returns the door over cfg.
+func New(cfg Config) *Door {
+	if cfg.Wait == 0 {
+		cfg.Wait = 5 * time.Second
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Fault == nil {
+		cfg.Fault = func(string) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return &Door{cfg: cfg, waiters: make(chan struct{}, maxWaiters)}
+}
+
+// Identity is a device that proved itself, by one method.
+type Identity struct {
+	Method  models.AuthMethod
+	Subject string         // user name, or fingerprint of the certificate
+	Device  *models.Device // not yet stored if New
+	New     bool           // the device is created with its first request
+	// Identity is what names the device in request keys: its ID, or what its
+	// IDevID says, which is there before the device is.
+	Key string
+	// Certificate is the certificate that authenticated the device, if it is
+	// one of ours.
+	Certificate *models.Certificate
+	// SecretUsed says that the one-time secret was used before, so that only
+	// the request that used it may be repeated.
+	SecretUsed bool
+}
+
+// domain finds the domain of a label.
+func (d *Door) domain(ctx context.Context, name string) (*models.Domain, error) {
+	if models.CheckName("domain", name) != nil {
+		return nil, models.Errorf(models.KindNotFound, "there is no domain of that name")
+	}
+	return d.cfg.Store.FindDomainByName(ctx, name)
+}

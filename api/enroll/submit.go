@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+
+package enroll
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/trustloom/trustloom/activities"
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
+	"github.com/trustloom/trustloom/models/policy"
+	"github.com/trustloom/trustloom/models/store"
+)
+
+// Submission is one enrollment request of an authenticated device, whatever
+// the protocol.
+type Submission struct {
+	Protocol    string
+	Transaction string // the protocol's transaction identifier; empty for EST
+	Kind        models.RequestKind
+	Domain      *models.Domain
+	Profile     string
+	Who         Identity
+	CSR         *pki.CSR
+	Predecessor *models.Certificate
+	Address     string
+}
+
+// Answer is a certificate, or the advice to come back.
+type Answer struct {
+	Certificate *models.Certificate
+	RetryAfter  time.Duration
+}
+
+// secretReplay is how long after its request has ended a one-time secret is
+// still good for repeating that very request, for answers that were lost.
+const secretReplay = 15 * time.Minute
+
+// maxAttempts bounds how often one and the same CSR may be issued anew after
+// its earlier result became void.
+const maxAttempts = 64
+
+// Submit takes a request to its certificate, or to the point where somebody
+// has to be waited for. The same request submitted again, also at the same
+// moment, also after a crash, gets the same answer.
+func (d *Door) Submit(ctx context.Context, s *Submission) (Answer, error) {
+	key, existing, err := d.find(ctx, s)
+	if err != nil {
+		return Answer{}, err
+	}
+	if s.Who.SecretUsed && !d.repeats(s, existing) {
+		return Answer{}, errCredentials
+	}
+	flight := d.flights.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Wait+20*time.Second)
+		defer cancel()
+		if existing != nil {
+			return d.join(ctx, existing)
+		}
+		return d.begin(ctx, s, key)
+	})
+	select {
+	case done := <-flight:
+		d.cfg.Fault(activities.FaultBeforeAnswer)
+		answer, _ := done.Val.(Answer)
+		return answer, done.Err
+	case <-ctx.Done():
+		return Answer{}, models.Errorf(models.KindUnavailable, "the request was given up before it was answered").Because(ctx.Err())
+	}
+}
+
+// repeats reports whether a submission whose secret was used before is the
+// repetition of the request that used it.
+func (d *Door) repeats(s *Submission, existing *models.Request) bool {
+	if existing == nil || existing.Key != s.Who.Device.SecretUsedBy {
+		return false
+	}
+	return !existing.Finished() || d.cfg.Now().Sub(existing.UpdatedAt) < secretReplay
+}
+
+// find returns the key of the submission and the request that has it, if
+// there is one. A request whose result is void does not count.
+func (d *Door) find(ctx context.Context, s *Submission) (string, *models.Request, error) {
+	parts := models.KeyParts{
+		Protocol: s.Protocol, DomainID: s.Domain.ID, DeviceID: s.Who.Key, DeviceEpoch: s.Who.Device.Epoch,
+		Profile: s.Profile, Transaction: s.Transaction, CSRSHA256: s.CSR.SHA256,
+	}
+	if s.Predecessor != nil {
+		parts.Predecessor = s.Predecessor.ID
+	}
+	for ; parts.Attempt < maxAttempts; parts.Attempt++ {
+		key := models.RequestKey(parts)
+		req, err := d.cfg.Store.FindRequestByKey(ctx, key)
+		if models.KindOf(err) == models.KindNotFound {
+			return key, nil, nil
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		void, err := d.void(ctx, req)
+		if err != nil {
+			return "", nil, err
+		}
+		if !void {
+			return key, req, nil
+		}
+	}
+	return "", nil, models.Errorf(models.KindConflict, "this certificate request was used too often: make a new one with a new key")
+}
+
+// void reports whether req's result is of no use any more, so that the same
+// CSR may be issued again.
+func (d *Door) void(ctx context.Context, req *models.Request) (bool, error) {
+	switch req.State {
+	case models.RequestFailed:
+		return true, nil
+	case models.RequestIssued:
+		cert, err := d.cfg.Store.FindCertificate(ctx, req.CertificateID)
+		if err != nil {
+			return false, err
+		}
+		return cert.State == models.CertificateRevoked || !d.cfg.Now().Before(cert.NotAfter), nil
+	}
+	return false, nil
+}
+
+// begin decides about a new request and sends it down its lane.
+func (d *Door) begin(ctx context.Context, s *Submission, key string) (Answer, error) {
+	facts, err := d.facts(ctx, s)
+	if err != nil {
+		return Answer{}, err
+	}
+	decision, err := d.decide(ctx, s, facts)
+	if err != nil {
+		return Answer{}, err
+	}
+	req := newRequest(s, key, facts.Version, decision)
+	if decision.Outcome == models.OutcomeIssue && s.Kind != models.KindOnboarding {
+		cert, err := d.cfg.Issuance.Issue(ctx, req, facts, func(tx *store.Tx) error { return d.received(ctx, tx, s, req) })
+		return Answer{Certificate: cert}, err
+	}
+	return d.durable(ctx, s, req, facts)
+}
+
+// facts reads what the decision rests on.
+func (d *Door) facts(ctx context.Context, s *Submission) (*activities.Facts, error) {
+	row, err := d.cfg.Store.FindProfile(ctx, s.Profile)
+	if err != nil {
+		return nil, err
+	}
+	profile, err := policy.ParseProfile(row.Document)
+	if err != nil {
+		return nil, fmt.Errorf("parse stored profile %s version %d: %w", row.Name, row.Version, err)
+	}
+	ca, err := d.cfg.Store.FindCA(ctx, s.Domain.IssuingCAID)
+	if err != nil {
+		return nil, err
+	}
+	return &activities.Facts{Device: s.Who.Device, Domain: s.Domain, CA: ca, Profile: profile, Version: row.Version}, nil
+}
+
+// decide asks policy. A refusal is an error and leaves no row.
+func (d *Door) decide(ctx context.Context, s *Submission, facts *activities.Facts) (models.Decision, error) {
+	unfinished, err := d.unfinished(ctx, s)
+	if err != nil {
+		return models.Decision{}, err
+	}
+	decision := policy.Decide(policy.Admission{
+		Kind: s.Kind, Method: s.Who.Method, Device: s.Who.Device, Domain: s.Domain, CA: facts.CA,
+		ProfileName: s.Profile, ProfileType: facts.Profile.Type(), Predecessor: s.Predecessor,
+		Unfinished: unfinished, Now: d.cfg.Now(),
+	})
+	if decision.Outcome == models.OutcomeRefuse {
+		return decision, models.Errorf(models.KindDenied, "%s", decision.Reasons[0])
+	}
+	return decision, nil
+}
+
+// unfinished counts the waiting requests of the device. Only where requests
+// of the kind can wait at all is there anything to count.
+func (d *Door) unfinished(ctx context.Context, s *Submission) (int, error) {
+	if s.Domain.Approval.For(s.Kind) == nil || s.Who.New {
+		return 0, nil
+	}
+	waiting, _, err := d.cfg.Store.ListRequests(ctx, store.RequestFilter{
+		Page: store.Page{Limit: policy.MaxUnfinished}, DeviceID: s.Who.Device.ID, State: models.RequestWaiting,
+	})
+	return len(waiting), err
+}
+
+func newRequest(s *Submission, key string, version int, decision models.Decision) *models.Request {
+	req := &models.Request{
+		ID: models.NewID[models.RequestID](), Key: key, Kind: s.Kind, State: models.RequestReceived, Protocol: s.Protocol,
+		DomainID: s.Domain.ID, DeviceID: s.Who.Device.ID, ProfileName: s.Profile, ProfileVersion: version,
+		CSR: s.CSR.DER, AuthMethod: s.Who.Method, AuthSubject: s.Who.Subject, Decision: decision,
+	}
+	if s.Predecessor != nil {
+		req.PredecessorID = s.Predecessor.ID
+	}
+	return req
+}

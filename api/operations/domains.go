@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+
+package operations
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/trustloom/trustloom/api"
+	"github.com/trustloom/trustloom/api/auth"
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/policy"
+	"github.com/trustloom/trustloom/models/store"
+)
+
+const maxProfiles = 100 // of one domain
+
+// ListDomains lists the domains that the caller sees, by name.
+func (o *Operations) ListDomains(ctx context.Context, who Caller, q api.PageQuery) (*api.Page[api.Domain], error) {
+	if err := auth.Authorize(who.Principal, auth.ReadDomains); err != nil {
+		return nil, err
+	}
+	names := newNames(o.store.Queries)
+	convert := func(d *models.Domain) (api.Domain, error) { return wireDomain(ctx, names, d) }
+	if !who.Limited() {
+		rows, next, err := o.store.ListDomains(ctx, pageOf(q))
+		if err != nil {
+			return nil, err
+		}
+		return wirePage(rows, next, convert)
+	}
+	visible := map[string]*models.Domain{}
+	for _, name := range who.Domains {
+		domain, err := o.store.FindDomainByName(ctx, name)
+		if err == nil {
+			visible[name] = domain
+		} else if models.KindOf(err) != models.KindNotFound {
+			return nil, err
+		}
+	}
+	some, next, err := sliceNames(slices.Collect(maps.Keys(visible)), q)
+	if err != nil {
+		return nil, err
+	}
+	return wirePage(some, next, func(name *string) (api.Domain, error) { return convert(visible[*name]) })
+}
+
+// FindDomain returns a domain.
+func (o *Operations) FindDomain(ctx context.Context, who Caller, name string) (*api.Domain, error) {
+	if err := auth.Authorize(who.Principal, auth.ReadDomains); err != nil {
+		return nil, err
+	}
+	row, err := domainNamed(ctx, o.store.Queries, who, name)
+	if err != nil {
+		return nil, err
+	}
+	out, err := wireDomain(ctx, newNames(o.store.Queries), row)
+	return &out, err
+}
+
+// CreateDomain creates a domain; without profiles it has all shipped ones.
+func (o *Operations) CreateDomain(ctx context.Context, who Caller, in api.DomainCreation) (*api.Domain, error) {
+	if err := auth.Authorize(who.Principal, auth.CreateDomains); err != nil {
+		return nil, err
+	}
+	if err := models.CheckName("domain", in.Name); err != nil {
+		return nil, err
+	}
+	rules, err := parsePolicy(in.Approval)
+	if err != nil {
+		return nil, err
+	}
+	row := &models.Domain{
+		ID: models.NewID[models.DomainID](), Name: in.Name, Profiles: in.Profiles, Approval: rules, Demo: in.Demo,
+	}
+	if len(row.Profiles) == 0 {
+		row.Profiles = shippedProfiles()
+	}
+	err = o.write(ctx, func(tx *store.Tx) error {
+		if err := setIssuer(ctx, tx, who, row, in.IssuingCA); err != nil {
+			return err
+		}
+		if err := checkProfiles(ctx, tx, who, row.Profiles); err != nil {
+			return err
+		}
+		if err := tx.InsertDomain(row); err != nil {
+			return err
+		}
+		event := who.event("domain.created", "domain", string(row.ID), "name", row.Name, "issuing_ca", in.IssuingCA)
+		event.DomainID = row.ID
+		return tx.Audit(event)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out, err := wireDomain(ctx, newNames(o.store.Queries), row)
+	return &out, err
+}
+
+// ChangeDomain changes what is named and leaves the rest. Stories that run
+// keep the decision that was taken for them.
+func (o *Operations) ChangeDomain(ctx context.Context, who Caller, name string, in api.DomainChange) (*api.Domain, error) {
+	if err := auth.Authorize(who.Principal, auth.ChangeDomains); err != nil {
+		return nil, err
+	}
+	var row *models.Domain
+	err := o.write(ctx, func(tx *store.Tx) (err error) {
+		if row, err = domainNamed(ctx, tx.Queries, who, name); err != nil {
+			return err
+		}
+		changed, err := changeDomain(ctx, tx, who, row, in)
+		if err != nil || len(changed) == 0 {
+			return err
+		}
+		if err := tx.SaveDomain(row); err != nil {
+			return err
+		}
+		event := who.event("domain.changed", "domain", string(row.ID), "name", row.Name, "changed", strings.Join(changed, ", "))
+		event.DomainID = row.ID
+		return tx.Audit(event)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out, err := wireDomain(ctx, newNames(o.store.Queries), row)
+	return &out, err
+}
+
+// changeDomain applies a change to a row and returns the names of the members
+// that it has.
+func changeDomain(ctx context.Context, tx *store.Tx, who Caller, row *models.Domain, in api.DomainChange) (changed []string, err error) {
+	if in.IssuingCA != nil {
+		changed = append(changed, "issuing_ca")
+		if err := setIssuer(ctx, tx, who, row, *in.IssuingCA); err != nil {
+			return nil, err
+		}
+	}
+	if in.Profiles != nil {
+		changed = append(changed, "profiles")
+		row.Profiles = *in.Profiles
+		if err := checkProfiles(ctx, tx, who, row.Profiles); err != nil {
+			return nil, err
+		}
+	}
+	if in.Suspended != nil {
+		changed = append(changed, "suspended")
+		row.Suspended = *in.Suspended
+	}
+	if in.Approval != (api.PolicyChange{}) {
+		changed = append(changed, "approval")
+	}
+	return changed, changePolicy(&row.Approval, in.Approval)
+}
+
+// setIssuer makes an active issuing CA the issuer of a domain's certificates.
+func setIssuer(ctx context.Context, tx *store.Tx, who Caller, row *models.Domain, name string) error {
+	ca, err := caNamed(ctx, tx.Queries, who, name)
+	if err != nil {
+		return err
+	}
+	if ca.Type != models.CAIssuing {
+		return models.Errorf(models.KindInvalid, "CA %s is a root; a domain needs an issuing CA", ca.Name)
+	}
+	if ca.State != models.CAActive {
+		return models.Errorf(models.KindConflict, "CA %s is %s and does not issue", ca.Name, ca.State)
+	}
+	row.IssuingCAID = ca.ID
+	return nil
+}
+
+func shippedProfiles() []string { return slices.Sorted(maps.Keys(policy.Shipped())) }
+
+func checkProfiles(ctx context.Context, tx *store.Tx, who Caller, profiles []string) error {
+	if len(profiles) < 1 || len(profiles) > maxProfiles {
+		return models.Errorf(models.KindInvalid, "a domain has 1 to %d profiles", maxProfiles)
+	}
+	for i, name := range profiles {
+		if slices.Contains(profiles[:i], name) {
+			return models.Errorf(models.KindInvalid, "profile %s is named twice", name)
+		}
+		if _, err := profileNamed(ctx, tx.Queries, who, name, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func wireDomain(ctx context.Context, names *names, d *models.Domain) (api.Domain, error) {
+	issuer, err := names.ca(ctx, d.IssuingCAID)
+	return api.Domain{
+		ID: string(d.ID), Name: d.Name, IssuingCA: issuer, Profiles: d.Profiles, Suspended: d.Suspended, Demo: d.Demo,
+		Approval: api.ApprovalPolicy{
+			Onboarding: wireRule(d.Approval.Onboarding), Enrollment: wireRule(d.Approval.Enrollment), Renewal: wireRule(d.Approval.Renewal),
+		},
+		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
+	}, err
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+
+// Package operations holds each action of an operator once: authorise,
+// validate, act, audit. REST and the pages call it; it must not know HTTP,
+// gin or templates.
+//
+// Whatever changes rows does so in one store transaction together with its
+// audit event and, where a durable story has to hear of it, a promise in the
+// outbox. After the transaction the story is told at once; if that fails, the
+// relay keeps the promise. A token that is limited to domains sees nothing
+// else: what is outside is absent (KindNotFound), never forbidden.
+package operations
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/trustloom/trustloom/api/auth"
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/store"
+)
+
+// Stories is what operations tell the durable stories. *workflows.Client is
+// the one there is.
+type Stories interface {
+	StartAuthority(ctx context.Context, id models.CAID) error
+	AwaitAuthority(ctx context.Context, id models.CAID) error
+	WakeApproval(ctx context.Context, approvalWorkflowID string, id models.ApprovalID) error
+	Withdraw(ctx context.Context, workflowID string) error
+	Publish(ctx context.Context, id models.CAID) error
+}
+
+// Config is what Operations is made of. Store and Stories are required.
+type Config struct {
+	Store   *store.Store
+	Stories Stories
+	Now     func() time.Time // time.Now unless set
+	Logger  *slog.Logger     // slog.Default() unless set
+
+	// PublicURL is the base of the CRL, AIA and OCSP URLs.
+	PublicURL string
+	// KeyStores are the names of the key stores that a CA key may be made in;
+	// software only unless set.
+	KeyStores []string
+	// AuthorityWait is how long the creation of a CA is waited for; 8 s unless set.
+	AuthorityWait time.Duration
+}
+
+// Operations carries out what operators ask for. It is safe for concurrent use.
+type Operations struct {
+	store         *store.Store
+	stories       Stories
+	now           func() time.Time
+	logger        *slog.Logger
+	publicURL     string
+	keyStores     []string
+	authorityWait time.Duration
+}
+
+// New returns Operations over cfg.
+func New(cfg Config) *Operations {
+	o := &Operations{
+		store: cfg.Store, stories: cfg.Stories, now: cfg.Now, logger: cfg.Logger,
+		publicURL: strings.TrimRight(cfg.PublicURL, "/"), keyStores: cfg.KeyStores, authorityWait: cfg.AuthorityWait,
+	}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	if o.logger == nil {
+		o.logger = slog.Default()
+	}
+	if len(o.keyStores) == 0 {
+		o.keyStores = []string{models.StoreSoftware}
+	}
+	if o.authorityWait == 0 {
+		o.authorityWait = 8 * time.Second
+	}
+	return o
+}
+
+// Caller is who asks, from where, and under which request ID of the boundary.
+type Caller struct {
+	auth.Principal
+	Address   string
+	RequestID string
+}
+
+// event begins the audit event of an action of the caller.
+func (c Caller) event(action, noun, subject string, details ...string) models.Event {
+	e := models.Event{
+		Actor: "operator:" + c.Name, Address: c.Address, Action: action, Noun: noun, SubjectID: subject,
+		Details: map[string]string{"token": c.TokenName},
+	}
+	if c.RequestID != "" {
+		e.Details["request_id"] = c.RequestID
+	}
+	for i := 0; i+1 < len(details); i += 2 {
+		if details[i+1] != "" {
+			e.Details[details[i]] = details[i+1]
+		}
+	}
+	return e
+}
+
+// tellTime is how long a story may take to hear something before the relay
+// has to tell it.
+const tellTime = 2 * time.Second
+
+// tell passes something on to a story at once. An error is logged only: the
+// promise in the outbox is kept by the relay.
+func (o *Operations) tell(ctx context.Context, who Caller, what string, call func(context.Context) error) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTime)
+	defer cancel()
+	if err := call(ctx); err != nil {
+		o.logger.WarnContext(ctx, "story not told, the relay will", "what", what, "request_id", who.RequestID, "error", err)
+		return false
+	}
+	return true
+}
+
+// writeAttempts bounds how often a change is tried against concurrent ones.
+const writeAttempts = 3
+
+// write runs a transaction, again if another one changed the same row between
+// its reading and its writing. A conflict that is not of that sort comes back
+// the same.
+func (o *Operations) write(ctx context.Context, do func(tx *store.Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := o.store.Write(ctx, do)
+		if err == nil || models.KindOf(err) != models.KindConflict || attempt == writeAttempts {
+			return err
+		}
+	}
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/trustloom/trustloom/api"
+	"github.com/trustloom/trustloom/api/auth"
+	"github.com/trustloom/trustloom/api/operations"
+)
+
+// declareTrust declares the routes of CAs, domains, profiles, truststores and
+// registrations.
+func declareTrust(s *surface) {
+	declareCAs(s)
+	declareDomains(s)
+	declareProfiles(s)
+	declareTruststores(s)
+	declareRegistrations(s)
+}
+
+func declareCAs(s *surface) {
+	route(s, operation{id: "ListCAs", method: http.MethodGet, path: "/cas", permission: auth.ReadCAs, status: 200, summary: "List the CAs, by name."},
+		func(ctx context.Context, who operations.Caller, r *api.NoQuery) (*api.Page[api.CA], error) {
+			return s.ops.ListCAs(ctx, who, r.PageQuery)
+		})
+	route(s, operation{id: "CreateCA", method: http.MethodPost, path: "/cas", permission: auth.WriteCAs, status: 201,
+		summary: "Create a root or issuing CA. The answer is 202 with the state pending if its key and certificate take longer than a few seconds."},
+		func(ctx context.Context, who operations.Caller, r *sent[api.CACreation]) (*api.CA, error) {
+			return s.ops.CreateCA(ctx, who, r.Body)
+		})
+	route(s, operation{id: "FindCA", method: http.MethodGet, path: "/cas/{name}", permission: auth.ReadCAs, status: 200,
+		summary: "Return a CA with its certificate, chain and URLs."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*api.CA, error) {
+			return s.ops.FindCA(ctx, who, r.Name)
+		})
+	route(s, operation{id: "CAChain", method: http.MethodGet, path: "/cas/{name}/chain", permission: auth.ReadCAs, status: 200,
+		summary: "Return the certificate of a CA and those above it, up to the root, as PEM."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*pemText, error) {
+			chain, err := s.ops.CAChain(ctx, who, r.Name)
+			return (*pemText)(&chain), err
+		})
+}
+
+func declareDomains(s *surface) {
+	route(s, operation{id: "ListDomains", method: http.MethodGet, path: "/domains", permission: auth.ReadDomains, status: 200, summary: "List the domains, by name."},
+		func(ctx context.Context, who operations.Caller, r *api.NoQuery) (*api.Page[api.Domain], error) {
+			return s.ops.ListDomains(ctx, who, r.PageQuery)
+		})
+	route(s, operation{id: "CreateDomain", method: http.MethodPost, path: "/domains", permission: auth.CreateDomains, status: 201, summary: "Create a domain."},
+		func(ctx context.Context, who operations.Caller, r *sent[api.DomainCreation]) (*api.Domain, error) {
+			return s.ops.CreateDomain(ctx, who, r.Body)
+		})
+	route(s, operation{id: "FindDomain", method: http.MethodGet, path: "/domains/{name}", permission: auth.ReadDomains, status: 200, summary: "Return a domain."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*api.Domain, error) {
+			return s.ops.FindDomain(ctx, who, r.Name)
+		})
+	route(s, operation{id: "ChangeDomain", method: http.MethodPatch, path: "/domains/{name}", permission: auth.ChangeDomains, status: 200,
+		summary: "Change what the body names and leave the rest; null removes an approval rule."},
+		func(ctx context.Context, who operations.Caller, r *named[api.DomainChange]) (*api.Domain, error) {
+			return s.ops.ChangeDomain(ctx, who, r.Name, r.Body)
+		})
+}
+
+// versioned is a name with a version to choose.
+type versioned struct {
+	byName
+	api.ProfileQuery
+}
+
+func declareProfiles(s *surface) {
+	route(s, operation{id: "ListProfiles", method: http.MethodGet, path: "/profiles", permission: auth.ReadProfiles, status: 200,
+		summary: "List the current versions of the profiles, by name."},
+		func(ctx context.Context, who operations.Caller, r *api.NoQuery) (*api.Page[api.Profile], error) {
+			return s.ops.ListProfiles(ctx, who, r.PageQuery)
+		})
+	route(s, operation{id: "CreateProfile", method: http.MethodPost, path: "/profiles", permission: auth.WriteProfiles, status: 201, summary: "Add a profile."},
+		func(ctx context.Context, who operations.Caller, r *sent[api.ProfileCreation]) (*api.Profile, error) {
+			return s.ops.CreateProfile(ctx, who, r.Body)
+		})
+	route(s, operation{id: "FindProfile", method: http.MethodGet, path: "/profiles/{name}", permission: auth.ReadProfiles, status: 200,
+		summary: "Return a profile with its document."},
+		func(ctx context.Context, who operations.Caller, r *versioned) (*api.Profile, error) {
+			return s.ops.FindProfile(ctx, who, r.Name, r.ProfileQuery)
+		})
+	route(s, operation{id: "PutProfile", method: http.MethodPut, path: "/profiles/{name}", permission: auth.WriteProfiles, status: 200,
+		summary: "Add a version to a profile. Certificates keep the version that they were issued under."},
+		func(ctx context.Context, who operations.Caller, r *named[api.ProfileVersion]) (*api.Profile, error) {
+			return s.ops.PutProfile(ctx, who, r.Name, r.Body)
+		})
+}
+
+func declareTruststores(s *surface) {
+	route(s, operation{id: "ListTruststores", method: http.MethodGet, path: "/truststores", permission: auth.ReadTruststores, status: 200,
+		summary: "List the current versions of the truststores, by name."},
+		func(ctx context.Context, who operations.Caller, r *api.NoQuery) (*api.Page[api.Truststore], error) {
+			return s.ops.ListTruststores(ctx, who, r.PageQuery)
+		})
+	route(s, operation{id: "CreateTruststore", method: http.MethodPost, path: "/truststores", permission: auth.WriteTruststores, status: 201, summary: "Add a truststore."},
+		func(ctx context.Context, who operations.Caller, r *sent[api.TruststoreCreation]) (*api.Truststore, error) {
+			return s.ops.CreateTruststore(ctx, who, r.Body)
+		})
+	route(s, operation{id: "FindTruststore", method: http.MethodGet, path: "/truststores/{name}", permission: auth.ReadTruststores, status: 200,
+		summary: "Return a truststore with its certificates."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*api.Truststore, error) {
+			return s.ops.FindTruststore(ctx, who, r.Name)
+		})
+	route(s, operation{id: "PutTruststore", method: http.MethodPut, path: "/truststores/{name}", permission: auth.WriteTruststores, status: 200,
+		summary: "Replace the certificates of a truststore by a new version."},
+		func(ctx context.Context, who operations.Caller, r *named[api.TruststoreVersion]) (*api.Truststore, error) {
+			return s.ops.PutTruststore(ctx, who, r.Name, r.Body)
+		})
+}
+
+func declareRegistrations(s *surface) {
+	route(s, operation{id: "ListRegistrations", method: http.MethodGet, path: "/registrations", permission: auth.ReadRegistrations, status: 200,
+		summary: "List the registrations, by name."},
+		func(ctx context.Context, who operations.Caller, r *api.NoQuery) (*api.Page[api.Registration], error) {
+			return s.ops.ListRegistrations(ctx, who, r.PageQuery)
+		})
+	route(s, operation{id: "CreateRegistration", method: http.MethodPost, path: "/registrations", permission: auth.WriteRegistrations, status: 201,
+		summary: "Let devices with a matching IDevID become devices of a domain."},
+		func(ctx context.Context, who operations.Caller, r *sent[api.RegistrationCreation]) (*api.Registration, error) {
+			return s.ops.CreateRegistration(ctx, who, r.Body)
+		})
+	route(s, operation{id: "FindRegistration", method: http.MethodGet, path: "/registrations/{name}", permission: auth.ReadRegistrations, status: 200, summary: "Return a registration."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*api.Registration, error) {
+			return s.ops.FindRegistration(ctx, who, r.Name)
+		})
+	route(s, operation{id: "DeleteRegistration", method: http.MethodDelete, path: "/registrations/{name}", permission: auth.WriteRegistrations, status: 204,
+		summary: "Remove a registration; the devices that it created stay."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*none, error) {
+			return nil, s.ops.DeleteRegistration(ctx, who, r.Name)
+		})
+}

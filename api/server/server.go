@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+
+// Package server opens the listeners, mounts what the other api packages
+// offer, tells whether the service is well, and ends gracefully.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Config is what is served where. Handlers that are nil are not mounted: a
+// process with the role of a worker serves its health only.
+type Config struct {
+	HTTPSAddr string
+	HTTPAddr  string
+	TLS       *tls.Config
+	REST      http.Handler // /api/
+	EST       http.Handler // /.well-known/est/
+	VA        http.Handler // /crl/, /ca/
+	Metrics   http.Handler // /metrics
+	Checks    []Check
+	Logger    *slog.Logger
+}
+
+// Server is a pair of listeners.
+type Server struct {
+	cfg       Config
+	https     *http.Server
+	http      *http.Server
+	listeners [2]net.Listener
+	draining  chan struct{}
+	drainOnce sync.Once
+}
+
+// Open takes the addresses, so that a port that is taken is reported before
+// anything else is started.
+func Open(cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg, draining: make(chan struct{})}
+	plain, err := net.Listen("tcp", cfg.HTTPAddr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on --http-addr %s: %w", cfg.HTTPAddr, err)
+	}
+	secure, err := net.Listen("tcp", cfg.HTTPSAddr)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen on --https-addr %s: %w", cfg.HTTPSAddr, err), plain.Close())
+	}
+	s.listeners = [2]net.Listener{plain, tls.NewListener(secure, cfg.TLS)}
+	return s, nil
+}
+
+// Addrs returns the plain and the TLS address as they were opened.
+func (s *Server) Addrs() (plain, secure string) {
+	return s.listeners[0].Addr().String(), s.listeners[1].Addr().String()
+}
+
+// Mount sets what is served; it is called once, before Run.
+func (s *Server) Mount(cfg Config) {
+	s.cfg.REST, s.cfg.EST, s.cfg.VA, s.cfg.Metrics, s.cfg.Checks = cfg.REST, cfg.EST, cfg.VA, cfg.Metrics, cfg.Checks
+	s.http, s.https = s.server(s.plainMux()), s.server(s.secureMux())
+}
+
+// The limits of a listener. The body limits are the handlers'.
+const (
+	headerTimeout  = 10 * time.Second
+	requestTimeout = 60 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeader      = 32 << 10
+)
+
+func (s *Server) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// plainMux is for what travels without TLS: relying parties and health.
+func (s *Server) plainMux() *http.ServeMux {
+	mux := http.NewServeMux()
+	s.mountHealth(mux)
+	mount(mux, s.cfg.VA, "/crl/", "/ca/")
+	return mux
+}
+
+// secureMux is for everything.
+func (s *Server) secureMux() *http.ServeMux {
+	mux := s.plainMux()
+	mount(mux, s.cfg.REST, "/api/")
+	mount(mux, s.cfg.EST, "/.well-known/est/")
+	return mux
+}
+
+func mount(mux *http.ServeMux, h http.Handler, prefixes ...string) {
+	for _, prefix := range prefixes {
+		if h != nil {
+			mux.Handle(prefix, h)
+		}
+	}
+}
+
+// drainTime is how long requests may take to end after the stop.
+const drainTime = 15 * time.Second
+
+// Run serves until ctx ends, then lets the requests in flight end.
+func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan error, 2)
+	go func() { failed <- s.http.Serve(s.listeners[0]) }()
+	go func() { failed <- s.https.Serve(s.listeners[1]) }()
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	s.drainOnce.Do(func() { close(s.draining) })
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	return errors.Join(err, s.http.Shutdown(stop), s.https.Shutdown(stop))
+}
+
+// Close gives the addresses back if Run was never called.
+func (s *Server) Close() error {
+	return errors.Join(s.listeners[0].Close(), s.listeners[1].Close())
+}

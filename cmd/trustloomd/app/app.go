@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/trustloom/trustloom/activities"
+	"github.com/trustloom/trustloom/api/auth"
+	"github.com/trustloom/trustloom/api/server"
+	"github.com/trustloom/trustloom/integrations/hsm"
+	"github.com/trustloom/trustloom/integrations/issuer"
+	"github.com/trustloom/trustloom/integrations/temporald"
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
+	"github.com/trustloom/trustloom/models/store"
+	"github.com/trustloom/trustloom/workflows"
+)
+
+// App is the object graph of one process.
+type App struct {
+	cfg     Config
+	log     *slog.Logger
+	server  *server.Server
+	store   *store.Store
+	keys    hsm.Stores
+	engine  *temporald.Engine
+	acts    *activities.Set
+	stories *workflows.Client
+	workers []worker.Worker
+	metrics *prometheus.Registry
+	closers []func() error
+}
+
+// Run builds the process that cfg describes and serves until ctx ends. It
+// returns nil after a graceful stop.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	a := &App{cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
+	if err := a.open(ctx); err != nil {
+		return errors.Join(err, a.close())
+	}
+	a.announce()
+	background, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); a.relay(background) }()
+	err := a.server.Run(ctx)
+	stop()
+	<-done
+	return errors.Join(err, a.close())
+}
+
+// open builds the graph, bottom up. Whatever was opened is closed by close,
+// in the opposite order, also when a later step fails.
+func (a *App) open(ctx context.Context) error {
+	steps := []struct {
+		what string
+		open func(context.Context) error
+	}{
+		{"claim the data directory", a.openDataDir},
+		{"open the listeners", a.openListeners},
+		{"open the database", a.openStore},
+		{"open the key stores", a.openKeys},
+		{"start the workflow engine", a.openEngine},
+		{"build the activities", a.openActivities},
+		{"prepare the first operator and the shipped profiles", a.seed},
+		{"start the workers", a.openWorkers},
+		{"mount the interfaces", a.mount},
+	}
+	for _, step := range steps {
+		started := time.Now()
+		if err := step.open(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+		a.log.Debug(step.what, "took", time.Since(started).Round(time.Millisecond))
+	}
+	return nil
+}
+
+func (a *App) onClose(f func() error) { a.closers = append(a.closers, f) }
+
+func (a *App) close() error {
+	var err error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, a.closers[i]())
+	}
+	return err
+}
+
+func (a *App) openDataDir(context.Context) error {
+	if err := os.MkdirAll(a.cfg.DataDir, 0o700); err != nil {
+		return err
+	}
+	release, err := lock(filepath.Join(a.cfg.DataDir, "lock"))
+	if err != nil {
+		return err
+	}
+	a.onClose(release)
+	return nil
+}
+
+func (a *App) openListeners(context.Context) error {
+	tls, err := server.NewTLS(server.TLSConfig{
+		Dir: a.cfg.TLSDir, CertFile: a.cfg.TLSCert, KeyFile: a.cfg.TLSKey, Names: a.cfg.names(), Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	a.server, err = server.Open(server.Config{HTTPSAddr: a.cfg.HTTPSAddr, HTTPAddr: a.cfg.HTTPAddr, TLS: tls, Logger: a.log})
+	return err
+}
+
+func (a *App) openStore(ctx context.Context) (err error) {
+	a.store, err = store.Open(ctx, store.Config{URL: a.cfg.DatabaseURL, Now: time.Now})
+	if err == nil {
+		a.onClose(a.store.Close)
+	}
+	return err
+}
+
+func (a *App) openKeys(context.Context) error {
+	sealing, err := hsm.LoadOrCreateSealingKey(a.cfg.SealingKeyFile)
+	if err != nil {
+		return err
+	}
+	software, err := hsm.OpenSoftware(hsm.SoftwareConfig{Dir: a.cfg.KeyDir, SealingKey: sealing})
+	if err != nil {
+		return err
+	}
+	a.onClose(software.Close)
+	a.keys = hsm.Stores{models.StoreSoftware: software}
+	if a.cfg.PKCS11Module == "" {
+		return nil
+	}
+	pin, err := a.pin()
+	if err != nil {
+		return err
+	}
+	token, err := hsm.OpenPKCS11(hsm.PKCS11Config{
+		Module: a.cfg.PKCS11Module, TokenLabel: a.cfg.PKCS11Token, PIN: pin, MaxSessions: a.cfg.PKCS11Sessions,
+	})
+	if err != nil {
+		return err
+	}
+	a.onClose(token.Close)
+	a.keys[models.StorePKCS11] = token
+	return nil
+}
+
+func (a *App) pin() (string, error) {
+	if a.cfg.PKCS11PINFile == "" {
+		return a.cfg.PKCS11PIN, nil
+	}
+	pin, err := os.ReadFile(a.cfg.PKCS11PINFile)
+	if err != nil {
+		return "", fmt.Errorf("read --pkcs11-pin-file: %w", err)
+	}
+	return strings.TrimRight(string(pin), "\r\n"), nil
+}
+
+func (a *App) openEngine(ctx context.Context) error {
+	key, err := hsm.LoadOrCreateSealingKey(a.cfg.PayloadKeyFile)
+	if err != nil {
+		return err
+	}
+	a.engine, err = temporald.Open(ctx, temporald.Config{
+		Address: a.cfg.TemporalAddress, Namespace: a.cfg.TemporalNamespace, DataDir: a.cfg.DataDir, Binary: a.cfg.TemporalBinary,
+		CAFile: a.cfg.TemporalCA, CertFile: a.cfg.TemporalCert, KeyFile: a.cfg.TemporalKey, ServerName: a.cfg.TemporalServerName,
+		PayloadKey: key, Logger: a.log, Metrics: temporald.NewMetrics(a.metrics),
+	})
+	if err == nil {
+		a.onClose(a.engine.Close)
+	}
+	return err
+}
+
+func (a *App) openActivities(context.Context) error {
+	validity, err := models.ParseDuration(a.cfg.CRLValidity)
+	if err != nil {
+		return err
+	}
+	a.acts = activities.New(activities.Config{
+		Store: a.store, Issuer: issuer.NewLocal(a.keys), Builder: pki.NewBuilder(), PublicURL: a.cfg.PublicURL,
+		CRLValidity: validity.Std(), Now: time.Now, Fault: a.fault(), Logger: a.log,
+	})
+	a.stories = workflows.NewClient(a.engine.Client())
+	return nil
+}
+
+func (a *App) seed(ctx context.Context) error {
+	file := filepath.Join(a.cfg.DataDir, "admin-token")
+	created, err := auth.Bootstrap(ctx, a.store, file)
+	if err != nil {
+		return err
+	}
+	if created {
+		a.log.Info("first start: the operator admin was created; its token is in the file", "file", file)
+	}
+	return a.seedProfiles(ctx)
+}
+
+// checks are what /readyz asks.
+func (a *App) checks() []server.Check {
+	checks := []server.Check{
+		{Name: "database", Probe: a.store.Check},
+		{Name: "temporal", Probe: a.engine.Check},
+	}
+	for name, store := range a.keys {
+		checks = append(checks, server.Check{Name: "keys." + name, Probe: store.Check})
+	}
+	return checks
+}
+
+func (a *App) mount(context.Context) error {
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mounts := server.Config{Checks: a.checks(), Metrics: promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{})}
+	if a.cfg.Role != RoleWorker {
+		if err := a.interfaces(&mounts); err != nil {
+			return err
+		}
+	}
+	a.server.Mount(mounts)
+	return nil
+}
+
+func (a *App) announce() {
+	plain, secure := a.server.Addrs()
+	a.log.Info("trustloomd serves", "https", "https://"+secure, "http", "http://"+plain, "role", a.cfg.Role,
+		"data_dir", a.cfg.DataDir, "trust", filepath.Join(a.cfg.TLSDir, "ca.pem"), "temporal_pid", a.engine.Pid())
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/trustloom/trustloom/activities"
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/store"
+)
+
+// How often the relay looks, how much it takes at a time, and how long it
+// leaves alone what just happened.
+const (
+	relayInterval     = time.Second
+	relayBatch        = 100
+	rehydrateInterval = 30 * time.Second
+	rehydrateBatch    = 200
+	inlineGrace       = 30 * time.Second
+)
+
+// relay keeps the promises of the outbox that the process which made them
+// could not keep, and from time to time brings back the stories of unfinished
+// rows, should the engine have lost them. Several processes may do so at
+// once: everything it does is the same done twice.
+func (a *App) relay(ctx context.Context) {
+	if a.cfg.Role == RoleAPI {
+		return
+	}
+	promises, rows := time.NewTicker(relayInterval), time.NewTicker(rehydrateInterval)
+	defer promises.Stop()
+	defer rows.Stop()
+	a.rehydrateAll(ctx)
+	var cursor models.RequestID
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-promises.C:
+			a.keepPromises(ctx)
+		case <-rows.C:
+			cursor = a.rehydrate(ctx, cursor)
+			a.rehydrateCAs(ctx)
+		}
+	}
+}
+
+func (a *App) keepPromises(ctx context.Context) {
+	due, err := a.store.DuePromises(ctx, time.Now(), relayBatch)
+	if err != nil {
+		a.log.Warn("the outbox cannot be read", "error", err)
+		return
+	}
+	for _, item := range due {
+		err := a.keep(ctx, item)
+		if err != nil {
+			a.log.Warn("a promise is kept later", "action", item.Action, "subject", item.SubjectID, "attempts", item.Attempts, "error", err)
+		}
+		err = a.store.Write(ctx, func(tx *store.Tx) error {
+			if err == nil {
+				return tx.KeepPromise(item.ID)
+			}
+			wait := min(time.Duration(1<<min(item.Attempts, 8))*time.Second, time.Minute)
+			return tx.PostponePromise(item.ID, time.Now().Add(wait), models.PublicText(err))
+		})
+		if err != nil {
+			a.log.Warn("the outbox cannot be written", "error", err)
+			return
+		}
+	}
+}
+
+// keep does what an item promises.
+func (a *App) keep(ctx context.Context, item models.OutboxItem) error {
+	switch item.Action {
+	case models.OutboxStartOnboarding, models.OutboxStartEnrollment:
+		return a.restart(ctx, models.RequestID(item.SubjectID))
+	case models.OutboxStartAuthority:
+		return a.stories.StartAuthority(ctx, models.CAID(item.SubjectID))
+	case models.OutboxWakeApproval:
+		return a.stories.WakeApproval(ctx, item.WorkflowID, models.ApprovalID(item.SubjectID))
+	case models.OutboxWithdraw:
+		return a.withdraw(ctx, item)
+	case models.OutboxPublish:
+		return a.stories.Publish(ctx, models.CAID(item.SubjectID))
+	}
+	return models.Errorf(models.KindInternal, "unknown promise %q", item.Action)
+}
+
+// withdraw cancels the story of a request and ends the row as well, should the
+// engine have lost the story.
+func (a *App) withdraw(ctx context.Context, item models.OutboxItem) error {
+	if err := a.stories.Withdraw(ctx, item.WorkflowID); err != nil {
+		return err
+	}
+	_, err := a.acts.Requests.AbandonRequest(ctx, activities.AbandonInput{
+		RequestID: models.RequestID(item.SubjectID), State: models.RequestWithdrawn,
+		Kind: models.KindDenied.String(), Text: "withdrawn by an operator",
+	})
+	return err
+}
+
+func (a *App) restart(ctx context.Context, id models.RequestID) error {
+	req, err := a.store.FindRequest(ctx, id)
+	if err != nil || req.Finished() {
+		return err
+	}
+	return a.stories.Restart(ctx, req)
+}
+
+// rehydrateAll goes over every unfinished row once, at the start.
+func (a *App) rehydrateAll(ctx context.Context) {
+	a.rehydrateCAs(ctx)
+	for cursor := a.rehydrate(ctx, ""); cursor != ""; cursor = a.rehydrate(ctx, cursor) {
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// rehydrate restarts the stories of the next unfinished requests after
+// cursor, and finishes inline requests that were left half-way. It returns the
+// next cursor, empty at the end.
+func (a *App) rehydrate(ctx context.Context, cursor models.RequestID) models.RequestID {
+	unfinished, err := a.store.UnfinishedRequests(ctx, cursor, rehydrateBatch)
+	if err != nil {
+		a.log.Warn("unfinished requests cannot be read", "error", err)
+		return cursor
+	}
+	for i := range unfinished {
+		req := &unfinished[i]
+		cursor = req.ID
+		if err := a.rehydrateOne(ctx, req); err != nil {
+			a.log.Warn("an unfinished request goes on later", "request", req.ID, "error", err)
+		}
+	}
+	if len(unfinished) < rehydrateBatch {
+		return ""
+	}
+	return cursor
+}
+
+func (a *App) rehydrateOne(ctx context.Context, req *models.Request) error {
+	if req.WorkflowID != "" {
+		return a.stories.Restart(ctx, req)
+	}
+	if time.Since(req.UpdatedAt) < inlineGrace {
+		return nil // a process may be at it
+	}
+	_, err := a.acts.Issuance.Finish(ctx, req)
+	return err
+}
+
+// rehydrateCAs sees to it that every CA is being made, or its CRL published.
+func (a *App) rehydrateCAs(ctx context.Context) {
+	page := store.Page{Limit: rehydrateBatch}
+	for {
+		cas, next, err := a.store.ListCAs(ctx, page)
+		if err != nil {
+			a.log.Warn("the CAs cannot be read", "error", err)
+			return
+		}
+		for i := range cas {
+			if err := a.ensureCA(ctx, &cas[i]); err != nil {
+				a.log.Warn("a CA is looked after later", "ca", cas[i].Name, "error", err)
+			}
+		}
+		if next == "" {
+			return
+		}
+		page.Cursor = next
+	}
+}
+
+func (a *App) ensureCA(ctx context.Context, ca *models.CA) error {
+	switch ca.State {
+	case models.CAPending:
+		return a.stories.StartAuthority(ctx, ca.ID)
+	case models.CAActive, models.CARetiring:
+		return a.stories.EnsurePublication(ctx, ca.ID)
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trustloom/trustloom/cmd/trustloomd/app"
+)
+
+func serveCommand() *cobra.Command {
+	var cfg app.Config
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Run the server until it is told to stop (Ctrl-C, SIGTERM); requests in flight
+are answered first.
+
+Every flag is also an environment variable (--data-dir is TRUSTLOOM_DATA_DIR)
+and a key of the YAML file given with --config. Flags win over the environment,
+the environment over the file.
+
+The first start writes two files into the data directory that you need next:
+admin-token, the bearer token of the operator admin, and tls/ca.pem, the CA
+that clients have to trust. GET /readyz answers 200 as soon as the server works.`,
+		Example: `  trustloomd serve
+  trustloomd serve --data-dir /var/lib/trustloom --https-addr 0.0.0.0:8443 --http-addr 0.0.0.0:8080 --public-url http://pki.plant.example:8080
+  trustloomd serve --database-url postgres://trustloom:secret@db/trustloom --temporal-address temporal:7233 --role api`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cfg.Complete(cmd.Flags(), os.Getenv); err != nil {
+				return err
+			}
+			log, err := newLogger(os.Stderr, cfg.LogLevel, cfg.LogFormat)
+			if err != nil {
+				return err
+			}
+			return app.Run(cmd.Context(), cfg, log)
+		},
+	}
+	cfg.Bind(cmd.Flags())
+	return cmd
+}
+
+// newLogger returns the process's logger.
+func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q is not one of debug, info, warn, error", level)
+	}
+	options := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q is neither text nor json", format)
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+
+package policy_test
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/policy"
+)
+
+func shippedProfile(t testing.TB, name string) *policy.Profile {
+	t.Helper()
+	p, err := policy.ParseProfile(policy.Shipped()[name])
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return p
+}
+
+func TestShippedProfilesAreComplete(t *testing.T) {
+	want := map[string]string{
+		"domain_credential": policy.TypeDomain, "tls_server": policy.TypeApplication, "tls_client": policy.TypeApplication,
+		"opc_ua": policy.TypeApplication, "generic": policy.TypeApplication,
+	}
+	got := map[string]string{}
+	for name := range policy.Shipped() {
+		p := shippedProfile(t, name)
+		got[name] = p.Type()
+		if p.Name() != name || p.DisplayName() == "" || p.DisplayName() == name {
+			t.Errorf("%s: Name %q, DisplayName %q", name, p.Name(), p.DisplayName())
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+const (
+	signs     = x509.KeyUsageDigitalSignature
+	enciphers = x509.KeyUsageKeyEncipherment
+)
+
+var (
+	isServer = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	isClient = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	isBoth   = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+)
+
+func TestShippedProfiles(t *testing.T) {
+	greedy := request{
+		subject: pkix.Name{CommonName: "ceo", SerialNumber: "9999", Organization: []string{"Evil"}, OrganizationalUnit: []string{"A", "B"}},
+		dns:     []string{"ceo.example"}, ips: []string{"192.0.2.1"}, uris: []string{"urn:ceo"}, emails: []string{"ceo@example.com"},
+		extKeyUsages: []asn1.ObjectIdentifier{codeSigning, ocspSigning},
+	}
+	greedySANs := []string{"dns:ceo.example", "email:ceo@example.com", "ip:192.0.2.1", "uri:urn:ceo"}
+	tests := map[string]struct {
+		profile string
+		request request
+		who     policy.Subject
+		want    summary
+	}{
+		"the domain credential says who the device is, whatever it asks for": {
+			"domain_credential", greedy, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01", KeyUsage: signs, ExtKeyUsage: isClient}},
+		"a domain credential for an empty subject": {
+			"domain_credential", request{}, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01", KeyUsage: signs, ExtKeyUsage: isClient}},
+		"a device without a serial number has none in its certificate": {
+			"domain_credential", greedy, nameless,
+			summary{Subject: "CN=press_02", KeyUsage: signs, ExtKeyUsage: isClient}},
+		"a server that asks for nothing gets its device's name": {
+			"tls_server", request{}, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01", SANs: []string{"dns:press-01"}, KeyUsage: signs, ExtKeyUsage: isServer}},
+		"a device name that is no DNS name is not made one": {
+			"tls_server", request{}, nameless,
+			summary{Subject: "CN=press_02", KeyUsage: signs, ExtKeyUsage: isServer}},
+		"a server has its names, and no other identity": {
+			"tls_server", greedy, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=ceo", SANs: []string{"dns:ceo.example", "ip:192.0.2.1"}, KeyUsage: signs, ExtKeyUsage: isServer}},
+		"an RSA server may also encipher keys": {
+			"tls_server", request{key: rsaKey(), dns: []string{"HMI.example"}}, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01", SANs: []string{"dns:hmi.example"}, KeyUsage: signs | enciphers, ExtKeyUsage: isServer}},
+		"a client is named after its device": {
+			"tls_client", greedy, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01", SANs: greedySANs, KeyUsage: signs, ExtKeyUsage: isClient}},
+		"an OPC UA application keeps its organization and URI": {
+			"opc_ua", request{key: rsaKey(), subject: pkix.Name{CommonName: "UA Server", Organization: []string{"Plant"}, SerialNumber: "9999"},
+				uris: []string{"urn:press-01:ua"}, dns: []string{"press-01"}, emails: []string{"a@example.com"}}, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=UA Server,O=Plant", SANs: []string{"dns:press-01", "uri:urn:press-01:ua"},
+				KeyUsage: signs | enciphers | x509.KeyUsageContentCommitment | x509.KeyUsageDataEncipherment, ExtKeyUsage: isBoth}},
+		"an OPC UA application with an elliptic key does not encipher": {
+			"opc_ua", request{uris: []string{"urn:press-01:ua"}}, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01", SANs: []string{"uri:urn:press-01:ua"},
+				KeyUsage: signs | x509.KeyUsageContentCommitment, ExtKeyUsage: isBoth}},
+		"a generic certificate has any subject but another serial number": {
+			"generic", greedy, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=ceo,OU=A+OU=B,O=Evil", SANs: greedySANs, KeyUsage: signs, ExtKeyUsage: isBoth}},
+		"a generic certificate has the purposes that were asked for": {
+			"generic", request{extKeyUsages: []asn1.ObjectIdentifier{clientAuth, codeSigning}, key: edKey()}, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01", KeyUsage: signs, ExtKeyUsage: isClient}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			csr := test.request.csr(t)
+			template, reasons, err := shippedProfile(t, test.profile).Template(csr, test.who, today)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := summarize(t, template)
+			// One attribute per RDN: the plus sign is not what we expect to see.
+			test.want.Subject = strings.ReplaceAll(test.want.Subject, "OU=A+OU=B", "OU=B,OU=A")
+			if test.want.SANs == nil {
+				test.want.SANs = []string{}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("%s\nreasons: %s", diff, strings.Join(reasons, "\n"))
+			}
+			cert := build(t, template, csr.Request.PublicKey)
+			if cert.IsCA || !cert.BasicConstraintsValid || !criticalOf(cert, "2.5.29.15") || criticalOf(cert, "2.5.29.37") {
+				t.Errorf("CA %v, extensions %v", cert.IsCA, cert.Extensions)
+			}
+		})
+	}
+}
+
+func criticalOf(cert *x509.Certificate, dotted string) bool {
+	i := slices.IndexFunc(cert.Extensions, func(e pkix.Extension) bool { return e.Id.String() == dotted })
+	return i >= 0 && cert.Extensions[i].Critical
+}
+
+func TestShippedProfilesRefuse(t *testing.T) {
+	tests := map[string]struct {
+		profile string
+		request request
+		who     policy.Subject
+		want    string
+	}{
+		"an OPC UA application without its URI": {"opc_ua", request{dns: []string{"press-01"}}, press,
+			"Invalid: subject_alternative_name uris is required; ask for it in the request"},
+		"a serial number that the certificate cannot have": {"tls_client", request{},
+			policy.Subject{Device: models.Device{Name: "press-01", SerialNumber: "SN_1"}},
+			`Invalid: subject serial_number cannot be "SN_1", which the profile makes of "{{device.serial_number}}": ` +
+				`the serialNumber "SN_1" may have letters, digits, spaces and '()+,-./:=? only`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := shippedProfile(t, test.profile).Template(test.request.csr(t), test.who, today)
+			if err == nil || err.Error() != test.want {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestShippedValidity(t *testing.T) {
+	for name, days := range map[string]int{"domain_credential": 365, "tls_server": 90, "tls_client": 90, "opc_ua": 365, "generic": 90} {
+		t.Run(name, func(t *testing.T) {
+			notBefore, notAfter := shippedProfile(t, name).Validity(today.Add(time.Millisecond))
+			if !notBefore.Equal(today.Add(-time.Hour)) || !notAfter.Equal(today.Add(time.Duration(days)*24*time.Hour)) {
+				t.Errorf("from %s to %s", notBefore, notAfter)
+			}
+		})
+	}
+}
+
+func TestReasonsSayWhatWasChanged(t *testing.T) {
+	csr := request{
+		subject:      pkix.Name{CommonName: "x", Organization: []string{"Evil"}, SerialNumber: "1"},
+		dns:          []string{"x.example"},
+		extKeyUsages: []asn1.ObjectIdentifier{serverAuth},
+	}.csr(t)
+	_, reasons, err := shippedProfile(t, "domain_credential").Template(csr, press, today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`subject organization_name "Evil" left out: the profile does not have it`,
+		`subject common_name "x" replaced by "press-01": the profile sets it`,
+		`subject serial_number "1" replaced by "4711": the profile sets it`,
+		`subject_alternative_name dns_names "x.example" left out: the profile forbids it`,
+		`extended_key_usage "server_auth" replaced by "client_auth": the profile sets it`,
+	}
+	if diff := cmp.Diff(want, reasons); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRenew(t *testing.T) {
+	profile := shippedProfile(t, "generic")
+	first := request{subject: pkix.Name{CommonName: "hmi"}, dns: []string{"hmi.example"}, extKeyUsages: []asn1.ObjectIdentifier{serverAuth}}.csr(t)
+	template, _, err := profile.Template(first, press, today.AddDate(0, -1, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := build(t, template, first.Request.PublicKey)
+
+	t.Run("subject, names and purposes stay, validity is new", func(t *testing.T) {
+		again := request{subject: old.Subject, dns: []string{"hmi.example"}, key: rsaKey()}.csr(t)
+		renewed, reasons, err := profile.Renew(again, old, press, today)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := summary{Subject: "SERIALNUMBER=4711,CN=hmi", SANs: []string{"dns:hmi.example"}, KeyUsage: signs, ExtKeyUsage: isServer}
+		if diff := cmp.Diff(want, summarize(t, renewed)); diff != "" || len(reasons) > 0 {
+			t.Errorf("%s\nreasons: %q", diff, reasons)
+		}
+		if cert := build(t, renewed, again.Request.PublicKey); !cert.NotAfter.Equal(today.Add(90 * 24 * time.Hour)) {
+			t.Errorf("ends %s", cert.NotAfter)
+		}
+	})
+	t.Run("another subject in the request changes nothing", func(t *testing.T) {
+		again := request{subject: pkix.Name{CommonName: "ceo"}, emails: []string{"ceo@example.com"}}.csr(t)
+		renewed, reasons, err := profile.Renew(again, old, press, today)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := summarize(t, renewed); got.Subject != "SERIALNUMBER=4711,CN=hmi" || len(got.SANs) != 1 || len(reasons) != 1 {
+			t.Errorf("%+v, reasons %q", got, reasons)
+		}
+	})
+	t.Run("the extensions are those of the profile of today", func(t *testing.T) {
+		renewed, _, err := shippedProfile(t, "tls_client").Renew(first, old, press, today)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(isClient, renewed.ExtKeyUsage); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
