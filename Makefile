@@ -47,6 +47,7 @@ WORKFLOWCHECK_VERSION := v0.6.0
 # and cmd/trustloom-temporal, because staticcheck would have to analyse 200
 # modules of Temporal's server to look at one small file; go vet sees it.
 # Single places are excused by //lint:ignore with a reason (test/arch looks).
+# workflowcheck: what it leaves out, and why, is in .workflowcheck.yaml.
 STATICCHECK_CHECKS := all,-ST1000
 
 ##@ Use
@@ -98,7 +99,7 @@ lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) $(TOOLS)/workflowcheck-$(WORKF
 		echo "gofmt -w is needed for:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	@echo staticcheck; $(word 1,$^) -checks '$(STATICCHECK_CHECKS)' $$(go list ./... | grep -v '^$(MODULE)/cmd/trustloom-temporal')
-	@echo workflowcheck; $(word 2,$^) ./workflows/...
+	@echo workflowcheck; $(word 2,$^) -config .workflowcheck.yaml ./workflows/...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s)

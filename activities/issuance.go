@@ -144,8 +144,7 @@ func (i *Issuance) Issue(ctx context.Context, req *models.Request, facts *Facts,
 	if err != nil {
 		return nil, err
 	}
-	cert.State, cert.Attempts = models.CertificateSigning, 1
-	req.State = models.RequestReserved
+	cert.Attempts, req.State = 1, models.RequestReserved // the signature follows at once
 	i.cfg.Fault(FaultBeforeReserve)
 	var inserted bool
 	err = i.cfg.write(ctx, func(tx *store.Tx) error {

@@ -3,7 +3,6 @@
 package rest
 
 import (
-	"errors"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -74,9 +73,6 @@ func (s *surface) recover(c *gin.Context) {
 		value := recover()
 		if value == nil {
 			return
-		}
-		if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			panic(value)
 		}
 		s.logger.ErrorContext(c.Request.Context(), "panic in a REST route", "request_id", c.GetString(requestIDKey),
 			"route", c.FullPath(), "panic", value, "stack", string(debug.Stack()))

@@ -110,9 +110,9 @@ func dynamicConfig() dynamicconfig.StaticClient {
 		dynamicconfig.ExecutionsScannerEnabled.Key():                          false,
 		dynamicconfig.BuildIdScavengerEnabled.Key():                           false,
 		dynamicconfig.WorkerScannerMaxConcurrentActivityTaskPollers.Key():     1,
-		dynamicconfig.WorkerScannerMaxConcurrentWorkflowTaskPollers.Key():     1,
+		dynamicconfig.WorkerScannerMaxConcurrentWorkflowTaskPollers.Key():     2,
 		dynamicconfig.WorkerParentCloseMaxConcurrentActivityTaskPollers.Key(): 1,
-		dynamicconfig.WorkerParentCloseMaxConcurrentWorkflowTaskPollers.Key(): 1,
+		dynamicconfig.WorkerParentCloseMaxConcurrentWorkflowTaskPollers.Key(): 2,
 		dynamicconfig.WorkerPerNamespaceWorkerOptions.Key():                   few,
 	}
 }

@@ -16,7 +16,10 @@ import (
 	"os"
 )
 
-// Exit codes: 0 after a graceful stop, 1 for a failure while running, 2 for a command line that cannot be used.
+// exitUsage is for a command line that cannot be used (EX_USAGE of sysexits.h; 2 is what a Go panic ends with). Other
+// failures end with 1, a graceful stop with 0.
+const exitUsage = 64
+
 func main() {
 	options, err := parseOptions(os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -24,7 +27,7 @@ func main() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "trustloom-temporal:", err)
-		os.Exit(2)
+		os.Exit(exitUsage)
 	}
 	if err := run(options, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "trustloom-temporal:", err)

@@ -16,7 +16,6 @@ import (
 
 	"go.temporal.io/server/common/authorization"
 	"go.temporal.io/server/common/config"
-	"go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/metrics"
 	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
@@ -98,7 +97,7 @@ func newServer(ctx context.Context, o Options) (temporal.Server, netip.AddrPort,
 		temporal.WithCustomVisibilityStoreFactory(noVisibility{}),
 		temporal.WithDynamicConfigClient(dynamicConfig()),
 		temporal.WithCustomMetricsHandler(metrics.NoopMetricsHandler),
-		temporal.WithLogger(log.NewZapLogger(log.BuildZapLogger(log.Config{Level: o.LogLevel, Format: "json"}))),
+		temporal.WithLogger(newLogger(o.LogLevel)),
 	)
 	if err != nil {
 		return nil, none, fmt.Errorf("assemble the server: %w", err)

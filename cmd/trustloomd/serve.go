@@ -14,7 +14,7 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	var cfg app.Config
+	cfg := app.Config{Version: version}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",

@@ -69,27 +69,6 @@ func call[T any](ctx context.Context, s *PKCS11, limit time.Duration, op func(co
 	return result, s.translate(err)
 }
 
-// within runs op and returns its result, or an error as soon as ctx is over.
-// A call into a module cannot be interrupted: op is left to end by itself.
-func within[T any](ctx context.Context, op func() (T, error)) (T, error) {
-	type outcome struct {
-		result T
-		err    error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		result, err := op()
-		done <- outcome{result, err}
-	}()
-	select {
-	case o := <-done:
-		return o.result, o.err
-	case <-ctx.Done():
-		var none T
-		return none, checkContext(ctx)
-	}
-}
-
 // acquire returns a connection other than stale. It opens the token if need
 // be, or waits for whoever is doing so.
 func (s *PKCS11) acquire(ctx context.Context, stale *connection) (*connection, error) {

@@ -90,6 +90,28 @@ func checkContext(ctx context.Context) error {
 	return nil
 }
 
+// within runs op and returns its result, or an error as soon as ctx is over.
+// Neither a call into a module nor the making of a key
+// can be interrupted: op is left to end by itself.
+func within[T any](ctx context.Context, op func() (T, error)) (T, error) {
+	type outcome struct {
+		result T
+		err    error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		result, err := op()
+		done <- outcome{result, err}
+	}()
+	select {
+	case o := <-done:
+		return o.result, o.err
+	case <-ctx.Done():
+		var none T
+		return none, checkContext(ctx)
+	}
+}
+
 func notFound(id string) error {
 	return models.Errorf(models.KindNotFound, "there is no key %q in this key store", id)
 }

@@ -101,6 +101,16 @@ func (s *Software) Generate(ctx context.Context, id string, alg models.KeyAlgori
 	if err := checkCall(ctx, id); err != nil {
 		return nil, err
 	}
+	// An RSA-8192 key takes a minute: one that comes too late is kept, too.
+	key, err := within(ctx, func() (*softwareKey, error) { return s.ensure(ctx, id, row) })
+	if err != nil {
+		return nil, err
+	}
+	return row.accept(id, key.signer.Public())
+}
+
+// ensure returns the key called id, making it if there is none.
+func (s *Software) ensure(ctx context.Context, id string, row algorithm) (*softwareKey, error) {
 	unlock, err := s.locks.lock(ctx, id)
 	if err != nil {
 		return nil, err
@@ -108,15 +118,9 @@ func (s *Software) Generate(ctx context.Context, id string, alg models.KeyAlgori
 	defer unlock()
 	key, err := s.load(id)
 	if models.KindOf(err) == models.KindNotFound {
-		key, err = s.create(id, row)
+		return s.create(id, row)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if err := checkContext(ctx); err != nil {
-		return nil, err
-	}
-	return row.accept(id, key.signer.Public())
+	return key, err
 }
 
 // create makes a key and returns it, or the one another process made meanwhile.

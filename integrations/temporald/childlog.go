@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -18,9 +19,14 @@ const (
 	childLogTail = 5        // lines kept for the error of a failed start
 )
 
+// lastWords begin the lines that say why the program ended, before the stack traces.
+var lastWords = []string{"trustloom-temporal: ", "panic: ", "fatal error: "}
+
 // childLog turns the engine's JSON lines into records of our log.
 type childLog struct {
 	log *slog.Logger
+	// stopping makes warnings uninteresting: the services of the engine lose each other while it stops.
+	stopping atomic.Bool
 
 	mu   sync.Mutex
 	last []string
@@ -48,7 +54,11 @@ func (c *childLog) copy(r io.Reader) {
 func (c *childLog) record(line string) {
 	var fields map[string]any
 	if err := json.Unmarshal([]byte(line), &fields); err != nil {
-		c.remember(line)
+		for _, start := range lastWords {
+			if strings.HasPrefix(line, start) {
+				c.remember(line)
+			}
+		}
 		c.log.Warn(line)
 		return
 	}
@@ -68,6 +78,9 @@ func (c *childLog) record(line string) {
 	}
 	if level >= slog.LevelError {
 		c.remember(line)
+	}
+	if level == slog.LevelWarn && c.stopping.Load() {
+		level = slog.LevelDebug
 	}
 	c.log.LogAttrs(context.Background(), level, message, attributes...)
 }

@@ -30,7 +30,7 @@ func (s *supervisor) connection() client.ConnectionOptions {
 	}
 	return client.ConnectionOptions{
 		TLS:             s.tls.client,
-		GrpcCompression: client.GrpcCompressionNone{},
+		GrpcCompression: &client.GrpcCompressionNone{},
 		DialOptions:     []grpc.DialOption{grpc.WithContextDialer(dialer), grpc.WithConnectParams(quick)},
 	}
 }

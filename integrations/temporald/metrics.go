@@ -67,7 +67,11 @@ func (h *metricsHandler) Counter(name string) client.MetricsCounter {
 	if !ok {
 		return client.MetricsNopHandler.Counter(name)
 	}
-	return counter{vec.WithLabelValues(h.collectors.values(name, h.labels)...)}
+	metric, err := vec.GetMetricWithLabelValues(h.collectors.values(name, h.labels)...)
+	if err != nil { // somebody else's metric of this name
+		return client.MetricsNopHandler.Counter(name)
+	}
+	return counter{metric}
 }
 
 // Gauge implements client.MetricsHandler.
@@ -78,7 +82,11 @@ func (h *metricsHandler) Gauge(name string) client.MetricsGauge {
 	if !ok {
 		return client.MetricsNopHandler.Gauge(name)
 	}
-	return gauge{vec.WithLabelValues(h.collectors.values(name, h.labels)...)}
+	metric, err := vec.GetMetricWithLabelValues(h.collectors.values(name, h.labels)...)
+	if err != nil { // somebody else's metric of this name
+		return client.MetricsNopHandler.Gauge(name)
+	}
+	return gauge{metric}
 }
 
 // Timer implements client.MetricsHandler.
@@ -90,7 +98,11 @@ func (h *metricsHandler) Timer(name string) client.MetricsTimer {
 	if !ok {
 		return client.MetricsNopHandler.Timer(name)
 	}
-	return timer{vec.WithLabelValues(h.collectors.values(name, h.labels)...)}
+	metric, err := vec.GetMetricWithLabelValues(h.collectors.values(name, h.labels)...)
+	if err != nil { // somebody else's metric of this name
+		return client.MetricsNopHandler.Timer(name)
+	}
+	return timer{metric}
 }
 
 func help(name string) string {

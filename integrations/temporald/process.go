@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// exitUsage is how trustloom-temporal ends when it does not understand its command line.
+const exitUsage = 64
+
 // stopPatience is longer than the engine's own patience with its graceful stop.
 const stopPatience = 15 * time.Second
 
@@ -32,6 +35,7 @@ type process struct {
 	stdin   io.Closer
 	started time.Time
 	address string
+	lines   *childLog
 	ended   chan struct{} // closed when the process has ended and err is set
 	err     error
 }
@@ -56,26 +60,25 @@ func startProcess(ctx context.Context, binary string, args []string, log *slog.L
 	if err := cmd.Start(); err != nil {
 		return nil, &unusableError{fmt.Errorf("start %s: %w", binary, err)}
 	}
-	p := &process{cmd: cmd, stdin: stdin, started: time.Now(), ended: make(chan struct{})}
-	lines := newChildLog(log)
+	p := &process{cmd: cmd, stdin: stdin, started: time.Now(), lines: newChildLog(log), ended: make(chan struct{})}
 	ready := make(chan string, 1)
-	go p.follow(stdout, stderr, lines, ready)
+	go p.follow(stdout, stderr, ready)
 	select {
 	case p.address = <-ready:
 		return p, nil
 	case <-p.ended:
-		return nil, p.startError(lines)
+		return nil, p.startError()
 	case <-ctx.Done():
 		return nil, errors.Join(ctx.Err(), p.stop())
 	}
 }
 
 // follow reads both outputs to their ends, then collects the exit status: in this order, as os/exec demands.
-func (p *process) follow(stdout, stderr io.Reader, lines *childLog, ready chan<- string) {
+func (p *process) follow(stdout, stderr io.Reader, ready chan<- string) {
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)
-		lines.copy(stderr)
+		p.lines.copy(stderr)
 	}()
 	reader := bufio.NewReader(stdout)
 	if line, err := reader.ReadBytes('\n'); err == nil {
@@ -93,20 +96,21 @@ func (p *process) follow(stdout, stderr io.Reader, lines *childLog, ready chan<-
 	close(p.ended)
 }
 
-func (p *process) startError(lines *childLog) error {
-	err := fmt.Errorf("it ended before it served: %w (%s)", p.err, lines.tail())
+func (p *process) startError() error {
+	err := fmt.Errorf("it ended before it served: %w (%s)", p.err, p.lines.tail())
 	var exit *exec.ExitError
-	if errors.As(p.err, &exit) && exit.ExitCode() == 2 {
-		return &unusableError{err} // it does not understand our command line
+	if errors.As(p.err, &exit) && exit.ExitCode() == exitUsage {
+		return &unusableError{err}
 	}
 	if p.err == nil {
-		return fmt.Errorf("it ended before it served (%s)", lines.tail())
+		return fmt.Errorf("it ended before it served (%s)", p.lines.tail())
 	}
 	return err
 }
 
 // stop closes the pipe, waits for the graceful end and kills a process that does not come to it.
 func (p *process) stop() error {
+	p.lines.stopping.Store(true)
 	if err := p.stdin.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return fmt.Errorf("stop the workflow engine: %w", err)
 	}

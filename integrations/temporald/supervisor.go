@@ -20,6 +20,8 @@ const (
 	restartCalm = time.Minute
 	// restartPatience is how long one restart may take before the process is given up and started again.
 	restartPatience = 45 * time.Second
+	// firstAttempts is how often the first start is tried.
+	firstAttempts = 3
 )
 
 // supervisor keeps one trustloom-temporal running until stop.
@@ -47,7 +49,7 @@ func startSupervisor(ctx context.Context, cfg Config) (*supervisor, error) {
 		return nil, err
 	}
 	s := &supervisor{cfg: cfg, dir: dir, tls: tls, log: cfg.Logger.With("component", "temporal"), done: make(chan struct{})}
-	first, err := s.launchUntil(ctx)
+	first, err := s.launchFirst(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +59,17 @@ func startSupervisor(ctx context.Context, cfg Config) (*supervisor, error) {
 	return s, nil
 }
 
-// launchUntil starts a process, again and again while ctx lasts: a port or the database may still be held by a
-// predecessor. A program that is missing or refuses its command line is final.
-func (s *supervisor) launchUntil(ctx context.Context) (*process, error) {
+// launchFirst starts a process, a few times if need be: a port may be taken by somebody else in the moment between its
+// choice and its use. (The program itself waits for a predecessor to leave the database.) A program that is missing or
+// refuses its command line is final.
+func (s *supervisor) launchFirst(ctx context.Context) (*process, error) {
 	var started *process
+	attempts := 0
 	err := retry(ctx, func() (final bool, err error) {
+		attempts++
 		started, err = s.launch(ctx)
 		var unusable *unusableError
-		return errors.As(err, &unusable), err
+		return attempts == firstAttempts || errors.As(err, &unusable), err
 	})
 	if err != nil {
 		return nil, err

@@ -217,6 +217,24 @@ func TestShippedShapesPassTheLints(t *testing.T) {
 	}
 }
 
+// TestRolloverCertificates makes new-with-old and old-with-new for one name
+// (RFC 4210 §4.4): only the key identifiers tell the two keys apart.
+func TestRolloverCertificates(t *testing.T) {
+	old, fresh := newRoot(t, models.ECP256), newRoot(t, models.RSA2048)
+	for name, pair := range map[string][2]authority{"new with old": {fresh, old}, "old with new": {old, fresh}} {
+		t.Run(name, func(t *testing.T) {
+			cert := issue(t, caTemplate(t, "Plant Root", 10), pair[0].key.Public(), pair[1])
+			if !bytes.Equal(cert.SubjectKeyId, pair[0].cert.SubjectKeyId) || !bytes.Equal(cert.AuthorityKeyId, pair[1].cert.SubjectKeyId) {
+				t.Error("key identifiers are wrong")
+			}
+			leaf := issue(t, leafTemplate(t, "press-01"), newKey(models.ECP256).Public(), pair[0])
+			if _, err := pki.VerifyClient(leaf, []*x509.Certificate{cert}, []*x509.Certificate{pair[1].cert}, start.Add(day)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestBuilderIsSafeForConcurrentUse(t *testing.T) {
 	root := newRoot(t, models.ECP256)
 	fresh := pki.NewBuilder()

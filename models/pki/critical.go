@@ -37,8 +37,8 @@ func encode(template, parent *x509.Certificate, pub crypto.PublicKey, signer cry
 	return x509.CreateCertificate(rand.Reader, &changed, parent, pub, signer)
 }
 
-// mustBeCritical reports whether the names of a certificate are in this
-// extension alone (RFC 5280 §4.2.1.6).
+// mustBeCritical reports whether the extension alone says whose certificate
+// it is (RFC 5280 §4.2.1.6).
 func mustBeCritical(oid asn1.ObjectIdentifier, subjectIsEmpty bool) bool {
 	return subjectIsEmpty && oid.Equal(oidSubjectAltName)
 }

@@ -22,7 +22,7 @@ var lintSources = []lint.LintSource{
 
 // lintExclusions are the lints of those sources that do not run, and why.
 var lintExclusions = map[string]string{
-	"e_cert_issued_by_compromised_emudhra_ca":         "names one public CA",
+	"e_cert_issued_by_compromised_emudhra_ca":         "names one public CA, to which nothing here chains",
 	"e_rsa_fermat_factorization":                      "CheckPublicKey has searched further, before the request was accepted",
 	"e_rfc_dnsname_hyphen_in_sld":                     "asks the public suffix list, which says nothing about plant names; checkDNSName refuses such hyphens in every label",
 	"e_rfc_dnsname_underscore_in_sld":                 "asks the public suffix list; checkDNSName refuses underscores in every label",

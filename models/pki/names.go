@@ -89,39 +89,17 @@ func isUpper(b byte) bool { return 'A' <= b && b <= 'Z' }
 // others UTF8String (RFC 5280 §4.1.2.4). It is KindInvalid, naming the field,
 // for values that RFC 5280 appendix A.1 does not permit.
 func MarshalName(n models.Name) ([]byte, error) {
-	fields := []struct {
-		attribute
-		value string
-	}{
-		{country, n.Country}, {province, n.State}, {locality, n.Locality},
-		{organization, n.Organization}, {unit, n.OrganizationalUnit},
-		{commonName, n.CommonName}, {serialNumber, n.SerialNumber},
+	var present []Attribute
+	for _, a := range []Attribute{
+		{country.oid, n.Country}, {province.oid, n.State}, {locality.oid, n.Locality},
+		{organization.oid, n.Organization}, {unit.oid, n.OrganizationalUnit},
+		{commonName.oid, n.CommonName}, {serialNumber.oid, n.SerialNumber},
+	} {
+		if a.Value != "" {
+			present = append(present, a)
+		}
 	}
-	rdns := pkix.RDNSequence{}
-	for _, f := range fields {
-		if f.value == "" {
-			continue
-		}
-		if err := f.check(f.value); err != nil {
-			return nil, err
-		}
-		if f.printable && !isPrintable(f.value) {
-			return nil, invalid("the %s %q may have letters, digits, spaces and '()+,-./:=? only", f.label, f.value)
-		}
-		tag := asn1.TagUTF8String
-		if f.printable {
-			tag = asn1.TagPrintableString
-		}
-		rdns = append(rdns, pkix.RelativeDistinguishedNameSET{{
-			Type:  parseOID(f.oid),
-			Value: asn1.RawValue{Tag: tag, Bytes: []byte(f.value)},
-		}})
-	}
-	name, err := asn1.Marshal(rdns)
-	if err != nil {
-		return nil, fault("encode the subject").Because(err)
-	}
-	return name, nil
+	return MarshalAttributes(present)
 }
 
 func parseOID(s string) asn1.ObjectIdentifier {

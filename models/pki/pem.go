@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// maxCertificates bounds the octets that ParseCertificates looks at.
-const maxCertificates = 4 << 20
+// maxFile bounds the octets that ParseCertificates looks at.
+const maxFile = 4 << 20
 
 // EncodePEM returns the certificates as PEM (RFC 7468 §5), in their order.
 func EncodePEM(certs ...*x509.Certificate) []byte {
@@ -24,11 +24,11 @@ func EncodePEM(certs ...*x509.Certificate) []byte {
 
 // ParseCertificates parses what people call a certificate file: one or more
 // PEM certificates, one certificate in DER, or a PKCS #7 "certs-only" message
-// in PEM or DER. It returns 1 to max certificates in their order, and
+// in PEM or DER. It returns 1 to limit certificates in their order, and
 // KindInvalid for anything else; a private key in the file is refused by name.
-func ParseCertificates(data []byte, max int) ([]*x509.Certificate, error) {
-	if len(data) > maxCertificates {
-		return nil, invalid("the certificates are larger than %d MiB", maxCertificates>>20)
+func ParseCertificates(data []byte, limit int) ([]*x509.Certificate, error) {
+	if len(data) > maxFile {
+		return nil, invalid("the certificates are larger than %d MiB", maxFile>>20)
 	}
 	var certs []*x509.Certificate
 	var err error
@@ -36,13 +36,13 @@ func ParseCertificates(data []byte, max int) ([]*x509.Certificate, error) {
 	case len(data) > 0 && data[0] == tagSequence:
 		certs, err = parseDER(data)
 	default:
-		certs, err = parsePEM(data, max)
+		certs, err = parsePEM(data, limit)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if len(certs) > max {
-		return nil, invalid("there are %d certificates; at most %d are permitted", len(certs), max)
+	if len(certs) > limit {
+		return nil, invalid("there are %d certificates; at most %d are permitted", len(certs), limit)
 	}
 	return certs, nil
 }
@@ -63,13 +63,13 @@ func parseDER(data []byte) ([]*x509.Certificate, error) {
 	return []*x509.Certificate{cert}, nil
 }
 
-func parsePEM(data []byte, max int) ([]*x509.Certificate, error) {
+func parsePEM(data []byte, limit int) ([]*x509.Certificate, error) {
 	blocks := bytes.Count(data, []byte("-----BEGIN "))
 	if blocks == 0 {
 		return nil, invalid("there is no certificate; send PEM, DER or a PKCS #7 certs-only message")
 	}
-	if blocks > max {
-		return nil, invalid("there are %d PEM blocks; at most %d are permitted", blocks, max)
+	if blocks > limit {
+		return nil, invalid("there are %d PEM blocks; at most %d are permitted", blocks, limit)
 	}
 	var certs []*x509.Certificate
 	for range blocks {

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"slices"
+	"time"
 )
 
 // checkTemplate holds our own lints: what no certificate of this PKI may be,
@@ -17,7 +18,7 @@ func checkTemplate(t *x509.Certificate, pub crypto.PublicKey, issuer *x509.Certi
 		return denied("the serial number must be positive and have at most %d octets (RFC 5280 §4.1.2.2)", serialOctets)
 	}
 	if !t.NotBefore.Before(t.NotAfter) {
-		return denied("the certificate would end at %s, not after it begins", t.NotAfter)
+		return denied("the certificate would end at %s, not after it begins", t.NotAfter.Format(time.RFC3339))
 	}
 	if err := CheckPublicKey(pub); err != nil {
 		return err
@@ -48,7 +49,7 @@ func checkIssuer(t *x509.Certificate, pub crypto.PublicKey, issuer *x509.Certifi
 	case len(issuer.SubjectKeyId) == 0:
 		return denied("the certificate of the issuer %q has no subjectKeyIdentifier", issuer.Subject.String())
 	case t.NotAfter.After(issuer.NotAfter):
-		return denied("the certificate would end at %s, after its issuer, which ends at %s", t.NotAfter, issuer.NotAfter)
+		return denied("the certificate would end at %s, after its issuer, which ends at %s", t.NotAfter.Format(time.RFC3339), issuer.NotAfter.UTC().Format(time.RFC3339))
 	case t.IsCA && issuer.MaxPathLen == 0 && issuer.MaxPathLenZero:
 		return denied("the issuer %q may not have CAs below it (its pathLenConstraint is 0)", issuer.Subject.String())
 	}

@@ -52,7 +52,7 @@ func (p Page) open(kind string) (limit int, after string, err error) {
 		return 0, "", bad.Because(err)
 	}
 	fields := strings.SplitN(string(raw), "\x00", 3)
-	if len(fields) != 3 || fields[0] != cursorVersion || fields[1] != kind || !plain(fields[2]) {
+	if len(fields) != 3 || fields[1] != kind || !plain(fields[2]) || cursor(kind, fields[2]) != p.Cursor {
 		return 0, "", bad
 	}
 	return limit, fields[2], nil

@@ -53,6 +53,7 @@ var checks = []check{
 	{"a TODO names its issue", "an unfinished thing that nobody tracks stays unfinished: write TODO(#12)", findTodos},
 	{"a lint exception has a reason", "an exception without a reason can never be removed", findLintExceptions},
 	{"every fuzz target has a seed", "without a seed the short run in make test never gets past the first length check", findFuzzSeeds},
+	{"a link in the documentation leads somewhere", "a reader who is sent to nowhere stops reading", findDeadLinks},
 	{"every Go file has its licence line", "one line, SPDX-License-Identifier: MIT, is what tools and lawyers look for", findLicence},
 }
 

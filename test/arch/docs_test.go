@@ -5,6 +5,7 @@ package arch_test
 import (
 	"go/ast"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -108,6 +109,39 @@ func findLicence(t *tree) []string {
 
 // generated reports whether a tool wrote the file.
 func generated(s *source) bool { return ast.IsGenerated(s.file) }
+
+var link = regexp.MustCompile(`\]\(([^)#\s]+)(#[^)]*)?\)`)
+
+// findDeadLinks looks at relative links between documents; those to files that
+// are not text of the tree, such as pictures, are not looked at.
+func findDeadLinks(t *tree) []string {
+	var f findings
+	for _, s := range t.sources {
+		if path.Ext(s.path) != ".md" {
+			continue
+		}
+		for i, text := range strings.Split(s.text, "\n") {
+			for _, m := range link.FindAllStringSubmatch(text, -1) {
+				to := path.Join(path.Dir(s.path), m[1])
+				if strings.Contains(m[1], "://") || path.Ext(to) != "" && !textual(to) || t.has(to) {
+					continue
+				}
+				f.add(s, i+1, "there is no %s", to)
+			}
+		}
+	}
+	return f.sorted()
+}
+
+// has reports whether the tree has the file, or files in the folder.
+func (t *tree) has(name string) bool {
+	for _, s := range t.sources {
+		if s.path == name || strings.HasPrefix(s.path, name+"/") {
+			return true
+		}
+	}
+	return false
+}
 
 // badNames are packages that say nothing about what is inside.
 var badNames = []string{"util", "utils", "common", "helper", "helpers", "shared", "core", "base", "misc", "types", "lib", "manager"}

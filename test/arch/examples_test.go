@@ -224,6 +224,18 @@ var examples = map[string]example{
 			"models/b_test.go": `package models; func seed(f *testing.F) { f.Add([]byte("a")) }`,
 		},
 	},
+	"a link in the documentation leads somewhere": {
+		bad: map[string]string{
+			"docs/README.md":      "see [it](gone.md)",
+			"docs/adr/README.md":  "see [it](../operations/)",
+			"docs/development.md": "see [it](../cmd/gone.go#L3)",
+		},
+		want: "there is no",
+		good: map[string]string{
+			"docs/README.md":     "[a](adr/) [b](adr/README.md#top) [c](https://example.com/x) [d](#here) ![e](picture.png)",
+			"docs/adr/README.md": "[up](../README.md)",
+		},
+	},
 	"every Go file has its licence line": {
 		bad:  map[string]string{"models/a.go": "package models"},
 		want: "SPDX",

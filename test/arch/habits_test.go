@@ -55,9 +55,9 @@ func findEnvironment(t *tree) []string {
 
 // clocks are the places that may ask what time it is, and why.
 var clocks = map[string]string{
-	"cmd/...":        "the composition root is where time.Now is passed in; benchmarks measure",
-	"api/server":     "the outermost boundary: how long a request took, for the log and the metrics",
-	"api/server/...": "as above",
+	"cmd/...":                "the composition root is where time.Now is passed in; benchmarks measure",
+	"api/server/...":         "the outermost boundary: how long a request took, for the log and the metrics",
+	"integrations/temporald": "supervises a real process and makes the TLS certificates of its connection; no decision about a device hangs on it",
 }
 
 func findClock(t *tree) []string {

@@ -34,13 +34,14 @@ var homes = []home{
 	{"go.temporal.io/sdk/...", []string{"workflows", "activities/errors.go", "integrations/temporald", "cmd/trustloomd/...", "cmd/trustloom-temporal"}},
 	{"go.temporal.io/api/...", []string{"workflows", "integrations/temporald", "cmd/trustloomd/...", "cmd/trustloom-temporal"}},
 
-	{"google.golang.org/protobuf/...", []string{"cmd/trustloom-temporal"}}, // types in Temporal's own messages
+	{"google.golang.org/grpc/...", []string{"integrations/temporald", "cmd/trustloom-temporal"}},     // options of Temporal's connections
+	{"google.golang.org/protobuf/...", []string{"cmd/trustloom-temporal", "integrations/temporald"}}, // types in Temporal's own messages
 
 	{"github.com/spf13/cobra/...", []string{"cmd/..."}},
 	{"github.com/spf13/pflag/...", []string{"cmd/..."}},
 	{"github.com/goccy/go-yaml/...", []string{"cmd/trustloomd/app"}},
 	{"github.com/google/uuid/...", []string{"models"}},
-	{"github.com/prometheus/client_golang/...", []string{"cmd/trustloomd/app", "api/server"}},
+	{"github.com/prometheus/client_golang/...", []string{"cmd/trustloomd/app", "api/server", "integrations/temporald"}},
 
 	{"golang.org/x/crypto/cryptobyte/...", append([]string{"models/pki"}, protocols...)},
 	{"golang.org/x/net/idna/...", []string{"models/pki"}},

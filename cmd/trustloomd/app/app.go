@@ -226,9 +226,7 @@ func (a *App) mount(context.Context) error {
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mounts := server.Config{Checks: a.checks(), Metrics: promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{})}
 	if a.cfg.Role != RoleWorker {
-		if err := a.interfaces(&mounts); err != nil {
-			return err
-		}
+		a.interfaces(&mounts)
 	}
 	a.server.Mount(mounts)
 	return nil

@@ -58,6 +58,7 @@ type Config struct {
 	LogLevel           string
 	LogFormat          string
 	Fault              string // from the environment only, see fault.go
+	Version            string // of the program
 }
 
 // The roles of a process.

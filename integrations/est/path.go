@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+
+package est
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/trustloom/trustloom/models"
+)
+
+// Prefix is where a responder is mounted (RFC 7030 §3.2.2).
+const Prefix = "/.well-known/est/"
+
+// The operations (RFC 7030 §3.2.2) that a responder offers.
+const (
+	opCACerts        = "cacerts"
+	opSimpleEnroll   = "simpleenroll"
+	opSimpleReenroll = "simplereenroll"
+)
+
+// methods are the HTTP methods of each operation, for the Allow header too.
+var methods = map[string][]string{
+	opCACerts:        {http.MethodGet, http.MethodHead},
+	opSimpleEnroll:   {http.MethodPost},
+	opSimpleReenroll: {http.MethodPost},
+}
+
+// absent are the operations that are not offered, and what to do instead. A
+// 404 for csrattrs says that no attributes are asked for (RFC 7030 §4.5.2).
+var absent = map[string]string{
+	"csrattrs":     "there are no CSR attributes: send what the device knows, the profile decides",
+	"fullcmc":      "fullcmc is not offered; use simpleenroll or simplereenroll",
+	"serverkeygen": "serverkeygen is not offered; make the key on the device and use simpleenroll",
+}
+
+// parsePath reads the escaped path of a request:
+//
+//	/.well-known/est/{domain}[/{profile}]/{operation}
+//	/.well-known/est/{domain}~{profile}/{operation}
+//
+// with or without a slash at the end. Names of domains and profiles are
+// slugs, so a path that has to be escaped is not one. It is KindNotFound, with
+// the right form, for every other path.
+func parsePath(path string) (Label, string, error) {
+	rest, ok := strings.CutPrefix(path, Prefix)
+	segments := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	operation := segments[len(segments)-1]
+	if !ok || len(segments) > 3 {
+		return Label{}, "", notFound("there is nothing at this path; EST is at %s{domain}[/{profile}]/{operation}", Prefix)
+	}
+	if why := absent[operation]; why != "" {
+		return Label{}, "", notFound("%s", why)
+	}
+	if methods[operation] == nil {
+		return Label{}, "", notFound("the path does not end in an operation of EST: cacerts, simpleenroll or simplereenroll")
+	}
+	label, ok := parseLabel(segments[:len(segments)-1])
+	switch {
+	case len(segments) == 1:
+		return Label{}, "", notFound("EST is offered per domain; use %s{domain}/%s", Prefix, operation)
+	case !ok:
+		return Label{}, "", notFound("the path does not name a domain and a profile; use %s{domain}[/{profile}]/%s", Prefix, operation)
+	}
+	return label, operation, nil
+}
+
+// parseLabel reads one or two segments, or one with a tilde in it.
+func parseLabel(segments []string) (Label, bool) {
+	if len(segments) == 1 {
+		if domain, profile, tilde := strings.Cut(segments[0], "~"); tilde {
+			segments = []string{domain, profile}
+		}
+	}
+	for _, s := range segments {
+		if models.CheckName("label", s) != nil {
+			return Label{}, false
+		}
+	}
+	switch len(segments) {
+	case 1:
+		return Label{Domain: segments[0]}, true
+	case 2:
+		return Label{Domain: segments[0], Profile: segments[1]}, true
+	}
+	return Label{}, false
+}
+
+func notFound(format string, args ...any) error {
+	return models.Errorf(models.KindNotFound, format, args...)
+}

@@ -1,0 +1,300 @@
+-- What the migrations make. Rewritten by: go test ./models/store -run Schema -update
+
+answers.principal text collate "C" not null
+answers.key text collate "C" not null
+answers.route text collate "C" not null
+answers.body_sha256 text collate "C" not null
+answers.status bigint not null
+answers.body bytea
+answers.created_at timestamp with time zone not null
+answers.expires_at timestamp with time zone not null
+answers constraint answers_pkey PRIMARY KEY (principal, key)
+CREATE INDEX answers_expiry ON public.answers USING btree (expires_at)
+CREATE UNIQUE INDEX answers_pkey ON public.answers USING btree (principal, key)
+approval_decisions.id text collate "C" not null
+approval_decisions.approval_id text collate "C" not null
+approval_decisions.operator_id text collate "C" not null
+approval_decisions.operator_name text collate "C" not null
+approval_decisions.step bigint not null
+approval_decisions.verdict text collate "C" not null
+approval_decisions.comment text collate "C" not null
+approval_decisions.subject_sha256 text collate "C" not null
+approval_decisions.created_at timestamp with time zone not null
+approval_decisions constraint approval_decisions_approval_id_fkey FOREIGN KEY (approval_id) REFERENCES approvals(id)
+approval_decisions constraint approval_decisions_approval_id_operator_id_key UNIQUE (approval_id, operator_id)
+approval_decisions constraint approval_decisions_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX approval_decisions_approval_id_operator_id_key ON public.approval_decisions USING btree (approval_id, operator_id)
+CREATE UNIQUE INDEX approval_decisions_pkey ON public.approval_decisions USING btree (id)
+approvals.id text collate "C" not null
+approvals.request_id text collate "C" not null
+approvals.subject_sha256 text collate "C" not null
+approvals.domain_id text collate "C" not null
+approvals.device_id text collate "C" not null
+approvals.state text collate "C" not null
+approvals.steps text collate "C"
+approvals.current_step bigint not null
+approvals.step_approvals bigint not null
+approvals.workflow_id text collate "C" not null
+approvals.deadline timestamp with time zone not null
+approvals.remind_at timestamp with time zone not null
+approvals.escalate_at timestamp with time zone not null
+approvals.reminded_at timestamp with time zone
+approvals.escalated_at timestamp with time zone
+approvals.decided_at timestamp with time zone
+approvals.reason text collate "C" not null
+approvals.revision bigint not null
+approvals.created_at timestamp with time zone not null
+approvals.updated_at timestamp with time zone not null
+approvals constraint approvals_pkey PRIMARY KEY (id)
+approvals constraint approvals_request_id_fkey FOREIGN KEY (request_id) REFERENCES requests(id)
+approvals constraint approvals_request_id_key UNIQUE (request_id)
+CREATE INDEX approvals_domain ON public.approvals USING btree (domain_id, id)
+CREATE UNIQUE INDEX approvals_pkey ON public.approvals USING btree (id)
+CREATE UNIQUE INDEX approvals_request_id_key ON public.approvals USING btree (request_id)
+CREATE INDEX approvals_state ON public.approvals USING btree (state, id)
+cas.id text collate "C" not null
+cas.name text collate "C" not null
+cas.type text collate "C" not null
+cas.state text collate "C" not null
+cas.generation bigint not null
+cas.issuer_id text collate "C" not null
+cas.private_key_store text collate "C" not null
+cas.private_key_id text collate "C" not null
+cas.private_key_algorithm text collate "C" not null
+cas.key_id text collate "C" not null
+cas.subject text collate "C"
+cas.certificate_id text collate "C" not null
+cas.certificate_der bytea
+cas.validity bigint not null
+cas.not_before timestamp with time zone not null
+cas.not_after timestamp with time zone not null
+cas.demo boolean not null
+cas.failure text collate "C" not null
+cas.revision bigint not null
+cas.created_at timestamp with time zone not null
+cas.updated_at timestamp with time zone not null
+cas constraint cas_name_key UNIQUE (name)
+cas constraint cas_pkey PRIMARY KEY (id)
+CREATE INDEX cas_key ON public.cas USING btree (key_id)
+CREATE UNIQUE INDEX cas_name_key ON public.cas USING btree (name)
+CREATE UNIQUE INDEX cas_pkey ON public.cas USING btree (id)
+certificates.id text collate "C" not null
+certificates.request_key text collate "C" not null
+certificates.request_id text collate "C" not null
+certificates.state text collate "C" not null
+certificates.kind text collate "C" not null
+certificates.issuer_ca_id text collate "C" not null
+certificates.issuer_key_id text collate "C" not null
+certificates.serial text collate "C" not null
+certificates.tbs bytea
+certificates.tbs_sha256 text collate "C" not null
+certificates.attempts bigint not null
+certificates.der bytea
+certificates.fingerprint text collate "C" not null
+certificates.spki_sha256 text collate "C" not null
+certificates.domain_id text collate "C" not null
+certificates.device_id text collate "C" not null
+certificates.profile_name text collate "C" not null
+certificates.profile_version bigint not null
+certificates.subject text collate "C" not null
+certificates.sans text collate "C"
+certificates.not_before timestamp with time zone not null
+certificates.not_after timestamp with time zone not null
+certificates.predecessor_id text collate "C" not null
+certificates.revoked_at timestamp with time zone
+certificates.revoked_reason text collate "C" not null
+certificates.created_at timestamp with time zone not null
+certificates.updated_at timestamp with time zone not null
+certificates constraint certificates_pkey PRIMARY KEY (id)
+certificates constraint certificates_request_key_key UNIQUE (request_key)
+certificates constraint certificates_serial_issuer_key_id_key UNIQUE (serial, issuer_key_id)
+CREATE INDEX certificates_ca ON public.certificates USING btree (id) WHERE (kind = 'ca'::text)
+CREATE INDEX certificates_device ON public.certificates USING btree (device_id, id)
+CREATE INDEX certificates_domain ON public.certificates USING btree (domain_id, id)
+CREATE INDEX certificates_expiry ON public.certificates USING btree (not_after)
+CREATE INDEX certificates_fingerprint ON public.certificates USING btree (fingerprint) WHERE (fingerprint <> ''::text)
+CREATE UNIQUE INDEX certificates_pkey ON public.certificates USING btree (id)
+CREATE UNIQUE INDEX certificates_request_key_key ON public.certificates USING btree (request_key)
+CREATE INDEX certificates_revoked ON public.certificates USING btree (issuer_key_id, id) WHERE (state = 'revoked'::text)
+CREATE UNIQUE INDEX certificates_serial_issuer_key_id_key ON public.certificates USING btree (serial, issuer_key_id)
+CREATE INDEX certificates_spki ON public.certificates USING btree (spki_sha256)
+CREATE INDEX certificates_unrecorded ON public.certificates USING btree (id) WHERE (state = ANY (ARRAY['reserved'::text, 'signing'::text]))
+crls.id text collate "C" not null
+crls.ca_id text collate "C" not null
+crls.key_id text collate "C" not null
+crls.number bigint not null
+crls.der bytea
+crls.this_update timestamp with time zone not null
+crls.next_update timestamp with time zone not null
+crls.created_at timestamp with time zone not null
+crls constraint crls_ca_id_fkey FOREIGN KEY (ca_id) REFERENCES cas(id)
+crls constraint crls_key_id_number_key UNIQUE (key_id, number)
+crls constraint crls_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX crls_key_id_number_key ON public.crls USING btree (key_id, number)
+CREATE UNIQUE INDEX crls_pkey ON public.crls USING btree (id)
+devices.id text collate "C" not null
+devices.name text collate "C" not null
+devices.serial_number text collate "C" not null
+devices.domain_id text collate "C" not null
+devices.state text collate "C" not null
+devices.method text collate "C" not null
+devices.secret_hash bytea
+devices.secret_used_by text collate "C" not null
+devices.secret_used_at timestamp with time zone
+devices.epoch bigint not null
+devices.idevid_sha256 text collate "C" not null
+devices.idevid_identity text collate "C"
+devices.registration_id text collate "C" not null
+devices.onboarded_at timestamp with time zone
+devices.metadata text collate "C"
+devices.revision bigint not null
+devices.created_at timestamp with time zone not null
+devices.updated_at timestamp with time zone not null
+devices constraint devices_domain_id_fkey FOREIGN KEY (domain_id) REFERENCES domains(id)
+devices constraint devices_idevid_identity_key UNIQUE (idevid_identity)
+devices constraint devices_name_key UNIQUE (name)
+devices constraint devices_pkey PRIMARY KEY (id)
+CREATE INDEX devices_domain ON public.devices USING btree (domain_id, name)
+CREATE UNIQUE INDEX devices_idevid_identity_key ON public.devices USING btree (idevid_identity)
+CREATE UNIQUE INDEX devices_name_key ON public.devices USING btree (name)
+CREATE UNIQUE INDEX devices_pkey ON public.devices USING btree (id)
+CREATE INDEX devices_state ON public.devices USING btree (state, name)
+domains.id text collate "C" not null
+domains.name text collate "C" not null
+domains.issuing_ca_id text collate "C" not null
+domains.profiles text collate "C"
+domains.approval text collate "C"
+domains.suspended boolean not null
+domains.demo boolean not null
+domains.revision bigint not null
+domains.created_at timestamp with time zone not null
+domains.updated_at timestamp with time zone not null
+domains constraint domains_issuing_ca_id_fkey FOREIGN KEY (issuing_ca_id) REFERENCES cas(id)
+domains constraint domains_name_key UNIQUE (name)
+domains constraint domains_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX domains_name_key ON public.domains USING btree (name)
+CREATE UNIQUE INDEX domains_pkey ON public.domains USING btree (id)
+events.id text collate "C" not null
+events.at timestamp with time zone not null
+events.actor text collate "C" not null
+events.address text collate "C" not null
+events.action text collate "C" not null
+events.noun text collate "C" not null
+events.subject_id text collate "C" not null
+events.domain_id text collate "C" not null
+events.device_id text collate "C" not null
+events.request_id text collate "C" not null
+events.workflow_id text collate "C" not null
+events.details text collate "C"
+events constraint events_pkey PRIMARY KEY (id)
+CREATE INDEX events_action ON public.events USING btree (action, id)
+CREATE INDEX events_device ON public.events USING btree (device_id, id) WHERE (device_id <> ''::text)
+CREATE INDEX events_domain ON public.events USING btree (domain_id, id) WHERE (domain_id <> ''::text)
+CREATE INDEX events_noun ON public.events USING btree (noun, id) WHERE (noun <> ALL (ARRAY['certificate'::text, 'request'::text]))
+CREATE UNIQUE INDEX events_pkey ON public.events USING btree (id)
+CREATE INDEX events_request ON public.events USING btree (request_id, id) WHERE (request_id <> ''::text)
+CREATE INDEX events_subject ON public.events USING btree (subject_id, id)
+operators.id text collate "C" not null
+operators.name text collate "C" not null
+operators.disabled boolean not null
+operators.revision bigint not null
+operators.created_at timestamp with time zone not null
+operators.updated_at timestamp with time zone not null
+operators constraint operators_name_key UNIQUE (name)
+operators constraint operators_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX operators_name_key ON public.operators USING btree (name)
+CREATE UNIQUE INDEX operators_pkey ON public.operators USING btree (id)
+outbox_items.id text collate "C" not null
+outbox_items.action text collate "C" not null
+outbox_items.workflow_id text collate "C" not null
+outbox_items.subject_id text collate "C" not null
+outbox_items.not_before timestamp with time zone not null
+outbox_items.attempts bigint not null
+outbox_items.last_error text collate "C" not null
+outbox_items.created_at timestamp with time zone not null
+outbox_items constraint outbox_items_pkey PRIMARY KEY (id)
+CREATE INDEX outbox_items_due ON public.outbox_items USING btree (not_before, id)
+CREATE UNIQUE INDEX outbox_items_pkey ON public.outbox_items USING btree (id)
+profiles.id text collate "C" not null
+profiles.name text collate "C" not null
+profiles.version bigint not null
+profiles.document bytea
+profiles.shipped boolean not null
+profiles.created_at timestamp with time zone not null
+profiles constraint profiles_name_version_key UNIQUE (name, version)
+profiles constraint profiles_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX profiles_name_version_key ON public.profiles USING btree (name, version)
+CREATE UNIQUE INDEX profiles_pkey ON public.profiles USING btree (id)
+registrations.id text collate "C" not null
+registrations.name text collate "C" not null
+registrations.truststore_name text collate "C" not null
+registrations.domain_id text collate "C" not null
+registrations.serial_pattern text collate "C" not null
+registrations.revision bigint not null
+registrations.created_at timestamp with time zone not null
+registrations.updated_at timestamp with time zone not null
+registrations constraint registrations_domain_id_fkey FOREIGN KEY (domain_id) REFERENCES domains(id)
+registrations constraint registrations_name_key UNIQUE (name)
+registrations constraint registrations_pkey PRIMARY KEY (id)
+CREATE INDEX registrations_domain ON public.registrations USING btree (domain_id, name)
+CREATE UNIQUE INDEX registrations_name_key ON public.registrations USING btree (name)
+CREATE UNIQUE INDEX registrations_pkey ON public.registrations USING btree (id)
+requests.id text collate "C" not null
+requests.key text collate "C" not null
+requests.kind text collate "C" not null
+requests.state text collate "C" not null
+requests.protocol text collate "C" not null
+requests.domain_id text collate "C" not null
+requests.device_id text collate "C" not null
+requests.profile_name text collate "C" not null
+requests.profile_version bigint not null
+requests.csr bytea
+requests.auth_method text collate "C" not null
+requests.auth_subject text collate "C" not null
+requests.predecessor_id text collate "C" not null
+requests.workflow_id text collate "C" not null
+requests.decision text collate "C"
+requests.certificate_id text collate "C" not null
+requests.failure_kind text collate "C" not null
+requests.failure_text text collate "C" not null
+requests.deadline timestamp with time zone
+requests.revision bigint not null
+requests.created_at timestamp with time zone not null
+requests.updated_at timestamp with time zone not null
+requests constraint requests_key_key UNIQUE (key)
+requests constraint requests_pkey PRIMARY KEY (id)
+CREATE INDEX requests_device ON public.requests USING btree (device_id, id)
+CREATE INDEX requests_domain ON public.requests USING btree (domain_id, id)
+CREATE UNIQUE INDEX requests_key_key ON public.requests USING btree (key)
+CREATE UNIQUE INDEX requests_pkey ON public.requests USING btree (id)
+CREATE INDEX requests_state ON public.requests USING btree (state, id) WHERE (state <> 'issued'::text)
+CREATE INDEX requests_unfinished ON public.requests USING btree (id) WHERE (state = ANY (ARRAY['received'::text, 'waiting'::text, 'approved'::text, 'reserved'::text]))
+schema_migrations.name text collate "C" not null
+schema_migrations.applied_at timestamp with time zone not null
+schema_migrations constraint schema_migrations_pkey PRIMARY KEY (name)
+CREATE UNIQUE INDEX schema_migrations_pkey ON public.schema_migrations USING btree (name)
+tokens.id text collate "C" not null
+tokens.name text collate "C" not null
+tokens.operator_id text collate "C" not null
+tokens.role text collate "C" not null
+tokens.hash text collate "C" not null
+tokens.domains text collate "C"
+tokens.expires_at timestamp with time zone
+tokens.revoked_at timestamp with time zone
+tokens.created_at timestamp with time zone not null
+tokens constraint tokens_hash_key UNIQUE (hash)
+tokens constraint tokens_name_key UNIQUE (name)
+tokens constraint tokens_operator_id_fkey FOREIGN KEY (operator_id) REFERENCES operators(id)
+tokens constraint tokens_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX tokens_hash_key ON public.tokens USING btree (hash)
+CREATE UNIQUE INDEX tokens_name_key ON public.tokens USING btree (name)
+CREATE UNIQUE INDEX tokens_pkey ON public.tokens USING btree (id)
+truststores.id text collate "C" not null
+truststores.name text collate "C" not null
+truststores.version bigint not null
+truststores.certificates text collate "C"
+truststores.created_at timestamp with time zone not null
+truststores constraint truststores_name_version_key UNIQUE (name, version)
+truststores constraint truststores_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX truststores_name_version_key ON public.truststores USING btree (name, version)
+CREATE UNIQUE INDEX truststores_pkey ON public.truststores USING btree (id)

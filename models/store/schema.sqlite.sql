@@ -1,0 +1,267 @@
+-- What the migrations make. Rewritten by: go test ./models/store -run Schema -update
+
+CREATE TABLE answers (
+	principal TEXT NOT NULL,
+	key TEXT NOT NULL,
+	route TEXT NOT NULL,
+	body_sha256 TEXT NOT NULL,
+	status INTEGER NOT NULL,
+	body BLOB,
+	created_at DATETIME NOT NULL,
+	expires_at DATETIME NOT NULL,
+	PRIMARY KEY (principal, key)
+);
+CREATE INDEX answers_expiry ON answers (expires_at);
+CREATE TABLE approval_decisions (
+	id TEXT NOT NULL PRIMARY KEY,
+	approval_id TEXT NOT NULL REFERENCES approvals (id),
+	operator_id TEXT NOT NULL,
+	operator_name TEXT NOT NULL,
+	step INTEGER NOT NULL,
+	verdict TEXT NOT NULL,
+	comment TEXT NOT NULL,
+	subject_sha256 TEXT NOT NULL,
+	created_at DATETIME NOT NULL,
+	UNIQUE (approval_id, operator_id)
+);
+CREATE TABLE approvals (
+	id TEXT NOT NULL PRIMARY KEY,
+	request_id TEXT NOT NULL UNIQUE REFERENCES requests (id),
+	subject_sha256 TEXT NOT NULL,
+	domain_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	state TEXT NOT NULL,
+	steps TEXT,
+	current_step INTEGER NOT NULL,
+	step_approvals INTEGER NOT NULL,
+	workflow_id TEXT NOT NULL,
+	deadline DATETIME NOT NULL,
+	remind_at DATETIME NOT NULL,
+	escalate_at DATETIME NOT NULL,
+	reminded_at DATETIME,
+	escalated_at DATETIME,
+	decided_at DATETIME,
+	reason TEXT NOT NULL,
+	revision INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL
+);
+CREATE INDEX approvals_domain ON approvals (domain_id, id);
+CREATE INDEX approvals_state ON approvals (state, id);
+CREATE TABLE cas (
+	id TEXT NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	type TEXT NOT NULL,
+	state TEXT NOT NULL,
+	generation INTEGER NOT NULL,
+	issuer_id TEXT NOT NULL,
+	private_key_store TEXT NOT NULL,
+	private_key_id TEXT NOT NULL,
+	private_key_algorithm TEXT NOT NULL,
+	key_id TEXT NOT NULL,
+	subject TEXT,
+	certificate_id TEXT NOT NULL,
+	certificate_der BLOB,
+	validity INTEGER NOT NULL,
+	not_before DATETIME NOT NULL,
+	not_after DATETIME NOT NULL,
+	demo BOOLEAN NOT NULL,
+	failure TEXT NOT NULL,
+	revision INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL
+);
+CREATE INDEX cas_key ON cas (key_id);
+CREATE TABLE certificates (
+	id TEXT NOT NULL PRIMARY KEY,
+	request_key TEXT NOT NULL UNIQUE,
+	request_id TEXT NOT NULL,
+	state TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	issuer_ca_id TEXT NOT NULL,
+	issuer_key_id TEXT NOT NULL,
+	serial TEXT NOT NULL,
+	tbs BLOB,
+	tbs_sha256 TEXT NOT NULL,
+	attempts INTEGER NOT NULL,
+	der BLOB,
+	fingerprint TEXT NOT NULL,
+	spki_sha256 TEXT NOT NULL,
+	domain_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	profile_name TEXT NOT NULL,
+	profile_version INTEGER NOT NULL,
+	subject TEXT NOT NULL,
+	sans TEXT,
+	not_before DATETIME NOT NULL,
+	not_after DATETIME NOT NULL,
+	predecessor_id TEXT NOT NULL,
+	revoked_at DATETIME,
+	revoked_reason TEXT NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL,
+	UNIQUE (serial, issuer_key_id)
+);
+CREATE INDEX certificates_ca ON certificates (id) WHERE kind = 'ca';
+CREATE INDEX certificates_device ON certificates (device_id, id);
+CREATE INDEX certificates_domain ON certificates (domain_id, id);
+CREATE INDEX certificates_expiry ON certificates (not_after);
+CREATE INDEX certificates_fingerprint ON certificates (fingerprint) WHERE fingerprint <> '';
+CREATE INDEX certificates_revoked ON certificates (issuer_key_id, id) WHERE state = 'revoked';
+CREATE INDEX certificates_spki ON certificates (spki_sha256);
+CREATE INDEX certificates_unrecorded ON certificates (id) WHERE state IN ('reserved', 'signing');
+CREATE TABLE crls (
+	id TEXT NOT NULL PRIMARY KEY,
+	ca_id TEXT NOT NULL REFERENCES cas (id),
+	key_id TEXT NOT NULL,
+	number INTEGER NOT NULL,
+	der BLOB,
+	this_update DATETIME NOT NULL,
+	next_update DATETIME NOT NULL,
+	created_at DATETIME NOT NULL,
+	UNIQUE (key_id, number)
+);
+CREATE TABLE devices (
+	id TEXT NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	serial_number TEXT NOT NULL,
+	domain_id TEXT NOT NULL REFERENCES domains (id),
+	state TEXT NOT NULL,
+	method TEXT NOT NULL,
+	secret_hash BLOB,
+	secret_used_by TEXT NOT NULL,
+	secret_used_at DATETIME,
+	epoch INTEGER NOT NULL,
+	idevid_sha256 TEXT NOT NULL,
+	idevid_identity TEXT UNIQUE,
+	registration_id TEXT NOT NULL,
+	onboarded_at DATETIME,
+	metadata TEXT,
+	revision INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL
+);
+CREATE INDEX devices_domain ON devices (domain_id, name);
+CREATE INDEX devices_state ON devices (state, name);
+CREATE TABLE domains (
+	id TEXT NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	issuing_ca_id TEXT NOT NULL REFERENCES cas (id),
+	profiles TEXT,
+	approval TEXT,
+	suspended BOOLEAN NOT NULL,
+	demo BOOLEAN NOT NULL,
+	revision INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL
+);
+CREATE TABLE events (
+	id TEXT NOT NULL PRIMARY KEY,
+	at DATETIME NOT NULL,
+	actor TEXT NOT NULL,
+	address TEXT NOT NULL,
+	action TEXT NOT NULL,
+	noun TEXT NOT NULL,
+	subject_id TEXT NOT NULL,
+	domain_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	request_id TEXT NOT NULL,
+	workflow_id TEXT NOT NULL,
+	details TEXT
+);
+CREATE INDEX events_action ON events (action, id);
+CREATE INDEX events_device ON events (device_id, id) WHERE device_id <> '';
+CREATE INDEX events_domain ON events (domain_id, id) WHERE domain_id <> '';
+CREATE INDEX events_noun ON events (noun, id) WHERE noun NOT IN ('certificate', 'request');
+CREATE INDEX events_request ON events (request_id, id) WHERE request_id <> '';
+CREATE INDEX events_subject ON events (subject_id, id);
+CREATE TABLE operators (
+	id TEXT NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	disabled BOOLEAN NOT NULL,
+	revision INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL
+);
+CREATE TABLE outbox_items (
+	id TEXT NOT NULL PRIMARY KEY,
+	action TEXT NOT NULL,
+	workflow_id TEXT NOT NULL,
+	subject_id TEXT NOT NULL,
+	not_before DATETIME NOT NULL,
+	attempts INTEGER NOT NULL,
+	last_error TEXT NOT NULL,
+	created_at DATETIME NOT NULL
+);
+CREATE INDEX outbox_items_due ON outbox_items (not_before, id);
+CREATE TABLE profiles (
+	id TEXT NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL,
+	version INTEGER NOT NULL,
+	document BLOB,
+	shipped BOOLEAN NOT NULL,
+	created_at DATETIME NOT NULL,
+	UNIQUE (name, version)
+);
+CREATE TABLE registrations (
+	id TEXT NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	truststore_name TEXT NOT NULL,
+	domain_id TEXT NOT NULL REFERENCES domains (id),
+	serial_pattern TEXT NOT NULL,
+	revision INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL
+);
+CREATE INDEX registrations_domain ON registrations (domain_id, name);
+CREATE TABLE requests (
+	id TEXT NOT NULL PRIMARY KEY,
+	key TEXT NOT NULL UNIQUE,
+	kind TEXT NOT NULL,
+	state TEXT NOT NULL,
+	protocol TEXT NOT NULL,
+	domain_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	profile_name TEXT NOT NULL,
+	profile_version INTEGER NOT NULL,
+	csr BLOB,
+	auth_method TEXT NOT NULL,
+	auth_subject TEXT NOT NULL,
+	predecessor_id TEXT NOT NULL,
+	workflow_id TEXT NOT NULL,
+	decision TEXT,
+	certificate_id TEXT NOT NULL,
+	failure_kind TEXT NOT NULL,
+	failure_text TEXT NOT NULL,
+	deadline DATETIME,
+	revision INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL
+);
+CREATE INDEX requests_device ON requests (device_id, id);
+CREATE INDEX requests_domain ON requests (domain_id, id);
+CREATE INDEX requests_state ON requests (state, id) WHERE state <> 'issued';
+CREATE INDEX requests_unfinished ON requests (id) WHERE state IN ('received', 'waiting', 'approved', 'reserved');
+CREATE TABLE schema_migrations (
+	name TEXT NOT NULL PRIMARY KEY,
+	applied_at DATETIME NOT NULL
+);
+CREATE TABLE tokens (
+	id TEXT NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	operator_id TEXT NOT NULL REFERENCES operators (id),
+	role TEXT NOT NULL,
+	hash TEXT NOT NULL UNIQUE,
+	domains TEXT,
+	expires_at DATETIME,
+	revoked_at DATETIME,
+	created_at DATETIME NOT NULL
+);
+CREATE TABLE truststores (
+	id TEXT NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL,
+	version INTEGER NOT NULL,
+	certificates TEXT,
+	created_at DATETIME NOT NULL,
+	UNIQUE (name, version)
+);
