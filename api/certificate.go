@@ -47,6 +47,6 @@ type CertificateFilter struct {
 
 // Revocation revokes a certificate.
 type Revocation struct {
-	Reason  models.RevocationReason `json:"reason" doc:"as in RFC 5280 §5.3.1; only certificateHold can be released"`
+	Reason  models.RevocationReason `json:"reason" example:"keyCompromise" doc:"as in RFC 5280 §5.3.1; only certificateHold can be released"`
 	Comment string                  `json:"comment,omitempty" doc:"up to 500 characters" example:"device was stolen"`
 }

@@ -185,7 +185,7 @@ func TestADeafStoryIsPromisedWhatItMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for subject, want := range map[string]models.OutboxAction{
-		string(issuer.ID): models.OutboxPublish, // after the start that made it
+		string(issuer.ID):       models.OutboxPublish, // after the start that made it
 		string(p.Alpha.Request): models.OutboxWithdraw,
 		ca.ID:                   models.OutboxStartAuthority,
 	} {

@@ -72,6 +72,7 @@ func newSurface(cfg Config) *surface {
 	s.engine = gin.New()
 	s.engine.RedirectTrailingSlash = false
 	s.engine.RedirectFixedPath = false
+	s.engine.UseRawPath = true // an escaped slash is part of a name, not of the route
 	s.engine.HandleMethodNotAllowed = true
 	s.engine.ForwardedByClientIP = false
 	if err := s.engine.SetTrustedProxies(nil); err != nil {

@@ -68,15 +68,14 @@ func TestClientAgainstResponder(t *testing.T) {
 	})
 	t.Run("a request that waits is told when to come back, and then gets its certificate", func(t *testing.T) {
 		waiting := newRequest("press-01", newKey())
-		digest := must(pki.ParseCSR(waiting)).SHA256
-		p.waiting[digest] = 1500 * time.Millisecond
+		p.hold(waiting, 1500*time.Millisecond)
 		client := newClient(t, withPassword)
 		for range 3 {
 			if result, err := client.SimpleEnroll(t.Context(), waiting); err != nil || result.RetryAfter != 2*time.Second {
 				t.Fatalf("%+v, %v", result, err)
 			}
 		}
-		delete(p.waiting, digest)
+		p.hold(waiting, 0)
 		if result, err := client.SimpleEnroll(t.Context(), waiting); err != nil || result.Pending() {
 			t.Fatalf("%+v, %v", result, err)
 		}

@@ -120,6 +120,13 @@ func (p *plant) SimpleReenroll(ctx context.Context, label Label, csr *pki.CSR, p
 	return p.SimpleEnroll(ctx, label, csr, peer)
 }
 
+// hold makes the request wait, or lets it through with a delay of zero.
+func (p *plant) hold(csr []byte, delay time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting[must(pki.ParseCSR(csr)).SHA256] = delay
+}
+
 // calls returns how often the backend was asked to enroll, and the last peer.
 func (p *plant) calls() (int, Peer) {
 	p.mu.Lock()

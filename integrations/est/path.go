@@ -4,6 +4,7 @@ package est
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/trustloom/trustloom/models"
@@ -65,6 +66,10 @@ func parsePath(path string) (Label, string, error) {
 	return label, operation, nil
 }
 
+// slug is what a segment of a label may be: 1 to 63 characters that no URL
+// escapes, a letter or digit at both ends, and no tilde.
+var slug = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
+
 // parseLabel reads one or two segments, or one with a tilde in it.
 func parseLabel(segments []string) (Label, bool) {
 	if len(segments) == 1 {
@@ -73,7 +78,7 @@ func parseLabel(segments []string) (Label, bool) {
 		}
 	}
 	for _, s := range segments {
-		if models.CheckName("label", s) != nil {
+		if !slug.MatchString(s) {
 			return Label{}, false
 		}
 	}

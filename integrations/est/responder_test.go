@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/trustloom/trustloom/models"
-	"github.com/trustloom/trustloom/models/pki"
 )
 
 // exchange is one HTTP exchange in a table: what is sent, what must come.
@@ -248,7 +247,7 @@ func TestCleartextIsRefused(t *testing.T) {
 func TestAThousandRepetitionsWhilePending(t *testing.T) {
 	p := newPlant()
 	csr := newRequest("press-01", newKey())
-	p.waiting[must(pki.ParseCSR(csr)).SHA256] = 30 * time.Second
+	p.hold(csr, 30*time.Second)
 	handler := NewResponder(p, Options{})
 	var group sync.WaitGroup
 	for range 1000 {

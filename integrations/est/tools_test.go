@@ -59,7 +59,7 @@ func TestCurlAndOpenSSL(t *testing.T) {
 	`, base)
 
 	der := must(os.ReadFile(filepath.Join(dir, "device.der")))
-	p.waiting[must(pki.ParseCSR(der)).SHA256] = 90 * time.Second
+	p.hold(der, 90*time.Second)
 	out := shell(t, dir, `
 		curl -sS -i --cacert tls.pem -u press-01:open:sesame -H 'Content-Type: application/pkcs10' --data-binary @device.der "$BASE/simpleenroll"
 		curl -sS -i --cacert tls.pem -u press-01:wrong -H 'Content-Type: application/pkcs10' --data-binary @device.der "$BASE/simpleenroll"

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -236,4 +238,29 @@ func TestRenew(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// TestTheDocumentedExample keeps docs/operations/profiles.md true.
+func TestTheDocumentedExample(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations/profiles.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(page), "```jsonc\n")
+	example, _, _ = strings.Cut(example, "```")
+	p, err := policy.ParseProfile(regexp.MustCompile(` +//.*`).ReplaceAll([]byte(example), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := named("2.5.4.6", "DE", org, "Acme", "2.5.4.12", "Dr")
+	r.dns, r.uris = []string{"press-01.plant.example"}, []string{"urn:x"}
+	template, _, err := p.Template(r.csr(t), press, today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := summary{Subject: "SERIALNUMBER=4711,CN=press-01,OU=Line 3,OU=Press shop,O=Acme,C=DE", SANs: []string{"dns:press-01.plant.example"},
+		KeyUsage: signs, ExtKeyUsage: isServer}
+	if diff := cmp.Diff(want, summarize(t, template)); diff != "" {
+		t.Error(diff)
+	}
 }

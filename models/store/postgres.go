@@ -64,7 +64,6 @@ func openPostgres(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	return &Store{
 		Queries: &Queries{db: db, now: cfg.Now},
-		dialect: postgresDialect,
 		pool:    pool,
 		close:   once(pool.Close),
 	}, nil

@@ -27,54 +27,53 @@ const (
 	sqliteReaders = 4
 )
 
-// openSQLite opens or creates the file at path: a pool of readers and one
-// connection for the writer.
-func openSQLite(ctx context.Context, cfg Config, path string) (_ *Store, err error) {
+// openSQLite opens or creates the file at path: one connection for the writer
+// and a pool of readers.
+func openSQLite(ctx context.Context, cfg Config, path string) (*Store, error) {
 	if path == "" || path == ":memory:" {
 		return nil, models.Errorf(models.KindInvalid, "the database URL sqlite:<path> must name a file")
 	}
-	path, err = createFile(path)
+	path, err := createFile(path)
 	if err != nil {
 		return nil, translate(err, "database")
 	}
-	var undo []func() error
-	defer func() {
-		for i := len(undo) - 1; err != nil && i >= 0; i-- {
-			_ = undo[i]()
-		}
-	}()
-	writing, err := sql.Open(sqliteDriver, sqliteDSN(path, "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-32000)"))
+	writing, err := sql.Open(sqliteDriver, sqliteDSN(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32000)"))
 	if err != nil {
 		return nil, translate(err, "database")
 	}
-	undo = append(undo, writing.Close)
 	writing.SetMaxOpenConns(1)
 	if err := migrateSQLite(ctx, writing, cfg.Now); err != nil {
-		return nil, err
+		return nil, errors.Join(err, writing.Close())
 	}
-	reading, err := sql.Open(sqliteDriver, sqliteDSN(path, "busy_timeout(10000)", "foreign_keys(1)", "query_only(1)", "cache_size(-8000)"))
+	reading, db, err := openReaders(path, cfg.MaxConns)
 	if err != nil {
-		return nil, translate(err, "database")
-	}
-	undo = append(undo, reading.Close)
-	readers := cfg.MaxConns
-	if readers <= 0 {
-		readers = sqliteReaders
-	}
-	reading.SetMaxOpenConns(readers)
-	reading.SetMaxIdleConns(readers)
-	db, err := gorm.Open(sqlite.New(sqlite.Config{DriverName: sqliteDriver, Conn: reading}), gormConfig(true))
-	if err != nil {
-		return nil, translate(err, "database")
+		return nil, errors.Join(translate(err, "database"), writing.Close())
 	}
 	w := startWriter(func(ctx context.Context) (*session, error) { return openSession(ctx, writing) }, cfg.Now)
 	return &Store{
 		Queries: &Queries{db: db, now: cfg.Now},
-		dialect: sqliteDialect,
 		pool:    reading,
 		writer:  w,
 		close:   once(func() error { return errors.Join(w.stop(), reading.Close(), writing.Close()) }),
 	}, nil
+}
+
+// openReaders opens connections that cannot write.
+func openReaders(path string, conns int) (*sql.DB, *gorm.DB, error) {
+	pool, err := sql.Open(sqliteDriver, sqliteDSN(path, "query_only(1)", "cache_size(-8000)"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the readers: %w", err)
+	}
+	if conns <= 0 {
+		conns = sqliteReaders
+	}
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	db, err := gorm.Open(sqlite.New(sqlite.Config{DriverName: sqliteDriver, Conn: pool}), gormConfig(true))
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open gorm over the readers: %w", err), pool.Close())
+	}
+	return pool, db, nil
 }
 
 // createFile makes sure that the file exists and that only its owner can read
@@ -94,7 +93,7 @@ func createFile(path string) (string, error) {
 
 func sqliteDSN(path string, pragmas ...string) string {
 	options := url.Values{
-		"_pragma":              pragmas,
+		"_pragma":              append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, pragmas...),
 		"_txlock":              {"immediate"},
 		"_time_integer_format": {"unix_micro"},
 		"_inttotime":           {"1"},

@@ -36,10 +36,9 @@ type Config struct {
 // Store is an open database. It is safe for concurrent use.
 type Store struct {
 	*Queries
-	dialect dialect
-	pool    *sql.DB // PostgreSQL: all connections; SQLite: the readers
-	writer  *writer // SQLite only
-	close   func() error
+	pool   *sql.DB // PostgreSQL: all connections; SQLite: the readers
+	writer *writer // SQLite only
+	close  func() error
 }
 
 // Queries are the read methods that Store and Tx share. On a Store they see

@@ -129,7 +129,7 @@ func (d *device) est(operation, csr string, more ...string) answer {
 
 func (d *device) estAt(i *instance, path, csr string, more ...string) answer {
 	d.t.Helper()
-	args := append([]string{"--silent", "--show-error", "--max-time", "60", "--cacert", filepath.Join(i.dir, "tls", "ca.pem"),
+	args := append([]string{"--silent", "--show-error", "--max-time", "60", "--cacert", i.ca,
 		"--dump-header", "header", "--output", "body", "--write-out", "%{http_code}",
 		"--header", "Content-Type: application/pkcs10", "--data-binary", "@" + csr}, more...)
 	out, err := d.try("curl", append(args, "https://"+i.https+"/.well-known/est/"+path)...)
@@ -174,7 +174,7 @@ func (d *device) verify(certificate string) {
 
 func (d *device) mustCurl(i *instance, path, file string) {
 	d.t.Helper()
-	out, err := d.try("curl", "--silent", "--show-error", "--fail", "--cacert", filepath.Join(i.dir, "tls", "ca.pem"), "--output", file, "https://"+i.https+path)
+	out, err := d.try("curl", "--silent", "--show-error", "--fail", "--cacert", i.ca, "--output", file, "https://"+i.https+path)
 	if err != nil {
 		d.t.Fatalf("GET %s: %v\n%s", path, err, out)
 	}

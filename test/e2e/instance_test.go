@@ -56,6 +56,7 @@ func binary(t testing.TB, name string) string {
 type instance struct {
 	t     testing.TB
 	dir   string // data directory
+	ca    string // file with the CA of its TLS certificate
 	https string // host:port
 	http  string
 	args  []string
@@ -87,6 +88,7 @@ func (l *logBuffer) String() string {
 func newInstance(t testing.TB, args ...string) *instance {
 	t.Helper()
 	i := &instance{t: t, dir: filepath.Join(t.TempDir(), "data"), https: freeAddr(t), http: freeAddr(t), args: args, log: &logBuffer{}}
+	i.ca = filepath.Join(i.dir, "tls", "ca.pem")
 	t.Cleanup(func() {
 		i.kill()
 		if t.Failed() {
@@ -191,14 +193,14 @@ func (i *instance) client() *api.Client {
 
 func (i *instance) clientWith(token string) *api.Client {
 	i.t.Helper()
-	c, err := api.NewClient(api.Config{URL: "https://" + i.https, CAFile: filepath.Join(i.dir, "tls", "ca.pem"), Token: token})
+	c, err := api.NewClient(api.Config{URL: "https://" + i.https, CAFile: i.ca, Token: token})
 	if err != nil {
 		i.t.Fatal(err)
 	}
 	return c
 }
 
-// temporalPID reads the process ID of the engine out of the log.
+// metrics returns what the process tells Prometheus.
 func (i *instance) metrics() string {
 	i.t.Helper()
 	resp, err := http.Get("http://" + i.http + "/metrics")

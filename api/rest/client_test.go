@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+
+package rest
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"iter"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/trustloom/trustloom/api"
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/test/fixture"
+)
+
+// client serves a world over TLS and returns a client with a token of it.
+func client(t *testing.T, w *world, as string) *api.Client {
+	t.Helper()
+	server := httptest.NewTLSServer(w)
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	c, err := api.NewClient(api.Config{URL: server.URL, Token: w.tokens[as], RootCAs: roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func count[T any](t *testing.T, items iter.Seq2[T, error]) (n int) {
+	t.Helper()
+	for _, err := range items {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+// done fails the test if a call failed.
+func done[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// TestTheClientSpeaksEveryRoute also proves that each route has a success that
+// the document foresees: every answer is compared with it.
+func TestTheClientSpeaksEveryRoute(t *testing.T) {
+	w := small(t)
+	c, ctx := client(t, w, "admin"), t.Context()
+	speakTrust(t, ctx, w, c)
+	speakDevices(t, ctx, w, c)
+	speakCertificates(t, ctx, w, c)
+	for _, op := range declared() {
+		if !w.succeeded[op.id] {
+			t.Errorf("the client has not got a success out of %s", op.id)
+		}
+	}
+}
+
+func speakTrust(t *testing.T, ctx context.Context, w *world, c *api.Client) {
+	done[*api.CA](t)(c.CreateCA(ctx, api.CACreation{Name: "c-root", Type: models.CARoot}))
+	if ca := done[*api.CA](t)(c.FindCA(ctx, "c-root")); ca.Pending() || ca.Validity.String() != "10y" || ca.NotAfter.IsZero() {
+		t.Errorf("CA: %+v", ca)
+	}
+	done[[]byte](t)(c.CAChain(ctx, "c-root"))
+	if n := count(t, c.AllCAs(ctx)); n != 4 {
+		t.Errorf("%d CAs", n)
+	}
+	rule := &api.ApprovalRule{Steps: []api.ApprovalStep{{Name: "operator", Quorum: 2}}}
+	domain := done[*api.Domain](t)(c.CreateDomain(ctx, api.DomainCreation{Name: "c", IssuingCA: "alpha-ca", Approval: api.ApprovalPolicy{Renewal: rule}}))
+	if domain.Approval.Renewal.Steps[0].Quorum != 2 {
+		t.Errorf("domain: %+v", domain)
+	}
+	changed := done[*api.Domain](t)(c.ChangeDomain(ctx, "c", api.DomainChange{Approval: api.PolicyChange{Renewal: api.SetRule(nil), Onboarding: api.SetRule(rule)}}))
+	if changed.Approval.Renewal != nil || changed.Approval.Onboarding == nil {
+		t.Errorf("changed domain: %+v", changed)
+	}
+	done[*api.Domain](t)(c.FindDomain(ctx, "c"))
+	if n := count(t, c.AllDomains(ctx)); n != 3 {
+		t.Errorf("%d domains", n)
+	}
+	document := done[*api.Profile](t)(c.FindProfile(ctx, "opc_ua", 1)).Document
+	done[*api.Profile](t)(c.CreateProfile(ctx, api.ProfileCreation{Name: "c", Document: document}))
+	if p := done[*api.Profile](t)(c.PutProfile(ctx, "c", api.ProfileVersion{Document: document})); p.Version != 2 {
+		t.Errorf("profile: %+v", p)
+	}
+	count(t, c.AllProfiles(ctx))
+	pem := string(done[[]byte](t)(fixture.Certificates(2)))
+	done[*api.Truststore](t)(c.CreateTruststore(ctx, api.TruststoreCreation{Name: "c", PEM: pem}))
+	if s := done[*api.Truststore](t)(c.PutTruststore(ctx, "c", api.TruststoreVersion{PEM: pem + pem})); s.Version != 2 || len(s.Certificates) != 2 || s.PEM != pem {
+		t.Errorf("truststore: %+v", s)
+	}
+	done[*api.Truststore](t)(c.FindTruststore(ctx, "c"))
+	count(t, c.AllTruststores(ctx))
+	done[*api.Registration](t)(c.CreateRegistration(ctx, api.RegistrationCreation{Name: "c", Truststore: "c", Domain: "c", SerialPattern: ".+"}))
+	done[*api.Registration](t)(c.FindRegistration(ctx, "c"))
+	count(t, c.AllRegistrations(ctx))
+	if err := c.DeleteRegistration(ctx, "c"); err != nil {
+		t.Error(err)
+	}
+}
+
+func speakDevices(t *testing.T, ctx context.Context, w *world, c *api.Client) {
+	method := api.OnboardingArming{Method: models.ESTPassword}
+	if d := done[*api.Device](t)(c.CreateDevice(ctx, api.DeviceCreation{Name: "c", Domain: "c", Onboarding: method})); d.Onboarding.Secret == "" {
+		t.Errorf("device: %+v", d)
+	}
+	done[*api.Device](t)(c.ArmDevice(ctx, "c", method))
+	done[*api.Device](t)(c.SuspendDevice(ctx, "c"))
+	done[*api.Device](t)(c.ResumeDevice(ctx, "c"))
+	done[*api.Device](t)(c.DecommissionDevice(ctx, "c"))
+	done[*api.Device](t)(c.FindDevice(ctx, "c"))
+	if n := count(t, c.AllDevices(ctx, api.DeviceFilter{Domain: "c", State: models.DeviceDecommissioned})); n != 1 {
+		t.Errorf("%d devices", n)
+	}
+	request, approval := string(w.Alpha.Request), string(w.Alpha.Approval)
+	done[*api.Request](t)(c.FindRequest(ctx, request))
+	done[*api.Request](t)(c.WithdrawRequest(ctx, request, api.Withdrawal{Reason: "twice"}))
+	if n := count(t, c.AllRequests(ctx, api.RequestFilter{Device: w.Alpha.Device})); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+	a := done[*api.Approval](t)(c.FindApproval(ctx, approval))
+	done[*api.Approval](t)(c.DecideApproval(ctx, approval, api.DecisionCreation{Decision: models.VerdictApprove, SubjectSHA256: a.SubjectSHA256}))
+	if n := count(t, c.AllApprovals(ctx, api.ApprovalFilter{State: models.ApprovalPending})); n != 2 {
+		t.Errorf("%d approvals", n)
+	}
+}
+
+func speakCertificates(t *testing.T, ctx context.Context, w *world, c *api.Client) {
+	id := string(w.Alpha.Certificate)
+	done[*api.Certificate](t)(c.FindCertificate(ctx, id))
+	done[[]byte](t)(c.CertificatePEM(ctx, id))
+	done[*api.Certificate](t)(c.RevokeCertificate(ctx, id, api.Revocation{Reason: "certificateHold"}))
+	if r := done[*api.Certificate](t)(c.ReleaseCertificate(ctx, id)); r.Status != "valid" {
+		t.Errorf("released: %+v", r)
+	}
+	if n := count(t, c.AllCertificates(ctx, api.CertificateFilter{Device: w.Alpha.Device})); n != 1 {
+		t.Errorf("%d certificates", n)
+	}
+	if made := done[*api.Token](t)(c.CreateToken(ctx, api.TokenCreation{Name: "c", Role: models.RoleViewer})); !strings.HasPrefix(made.Token, "tl_") {
+		t.Errorf("token: %+v", made)
+	}
+	if err := c.RevokeToken(ctx, "c"); err != nil {
+		t.Error(err)
+	}
+	count(t, c.AllTokens(ctx))
+	count(t, c.AllOperators(ctx))
+	if n := count(t, c.AllEvents(ctx, api.EventFilter{Action: "token.revoked"})); n != 1 {
+		t.Errorf("%d events", n)
+	}
+	var problem *api.Problem
+	if _, err := c.FindDevice(ctx, "no/such?device"); !errors.As(err, &problem) || problem.Status != 404 ||
+		!strings.Contains(problem.Error(), "there is no device no/such?device (request ") {
+		t.Errorf("error: %v", err)
+	}
+}
