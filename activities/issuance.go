@@ -292,6 +292,9 @@ func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Fact
 		return nil, fmt.Errorf("parse certificate of CA %s: %w", facts.CA.Name, err)
 	}
 	i.complete(template, issuerCert, facts.CA.KeyID)
+	if err := facts.Profile.CheckValidity(i.cfg.Now(), template.NotAfter); err != nil {
+		return nil, err
+	}
 	tbs, err := i.cfg.Builder.BuildTBS(template, csr.Request.PublicKey, pki.Issuer{Certificate: issuerCert, Algorithm: facts.CA.Key.Algorithm})
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ type Problem struct {
 	Instance   string `json:"instance,omitempty" doc:"path of the request"`
 	Kind       string `json:"kind" doc:"the kind of error" example:"NotFound"`
 	RequestID  string `json:"request_id,omitempty" doc:"finds the request in the server's log"`
-	RetryAfter int    `json:"retry_after,omitempty" doc:"seconds after which to try again"`
+	RetryAfter int    `json:"retry_after,omitzero" doc:"seconds after which to try again"`
 }
 
 // Error returns the detail and, where there is one, the request ID.

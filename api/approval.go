@@ -23,9 +23,9 @@ type Approval struct {
 	Deadline      time.Time            `json:"deadline"`
 	RemindAt      time.Time            `json:"remind_at,omitzero"`
 	EscalateAt    time.Time            `json:"escalate_at,omitzero"`
-	RemindedAt    *time.Time           `json:"reminded_at,omitempty"`
-	EscalatedAt   *time.Time           `json:"escalated_at,omitempty"`
-	DecidedAt     *time.Time           `json:"decided_at,omitempty"`
+	RemindedAt    *time.Time           `json:"reminded_at,omitzero"`
+	EscalatedAt   *time.Time           `json:"escalated_at,omitzero"`
+	DecidedAt     *time.Time           `json:"decided_at,omitzero"`
 	Reason        string               `json:"reason,omitempty" doc:"comment of the decision that ended it"`
 	Decisions     []ApprovalDecision   `json:"decisions,omitempty"`
 	CreatedAt     time.Time            `json:"created_at"`

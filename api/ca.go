@@ -63,5 +63,5 @@ type CACreation struct {
 	Key      Key             `json:"key,omitzero"`
 	Subject  Name            `json:"subject,omitzero" doc:"the name of the CA is the common name unless given"`
 	Validity models.Duration `json:"validity,omitzero" doc:"10y for a root, 5y for an issuing CA unless given" example:"3650d"`
-	Demo     bool            `json:"demo,omitempty"`
+	Demo     bool            `json:"demo,omitzero"`
 }

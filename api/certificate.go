@@ -23,12 +23,12 @@ type Certificate struct {
 	Domain           string                  `json:"domain,omitempty" example:"press-shop"`
 	Device           string                  `json:"device,omitempty" example:"press-01"`
 	Profile          string                  `json:"profile,omitempty" example:"tls_server"`
-	ProfileVersion   int                     `json:"profile_version,omitempty" example:"1"`
+	ProfileVersion   int                     `json:"profile_version,omitzero" example:"1"`
 	Request          string                  `json:"request,omitempty" doc:"ID of the request"`
 	Predecessor      string                  `json:"predecessor,omitempty" doc:"ID of the certificate that it replaced"`
 	NotBefore        time.Time               `json:"not_before"`
 	NotAfter         time.Time               `json:"not_after"`
-	RevokedAt        *time.Time              `json:"revoked_at,omitempty"`
+	RevokedAt        *time.Time              `json:"revoked_at,omitzero"`
 	RevocationReason models.RevocationReason `json:"revocation_reason,omitempty"`
 	PEM              string                  `json:"pem,omitempty"`
 	Chain            string                  `json:"chain,omitempty" doc:"PEM of the certificate and those above it, up to the root"`

@@ -18,7 +18,7 @@ type Device struct {
 	Onboarding   DeviceOnboarding   `json:"onboarding"`
 	IDevIDSHA256 string             `json:"idevid_sha256,omitempty" doc:"fingerprint of the IDevID that the device is bound to"`
 	Registration string             `json:"registration,omitempty" doc:"ID of the registration that created it"`
-	OnboardedAt  *time.Time         `json:"onboarded_at,omitempty"`
+	OnboardedAt  *time.Time         `json:"onboarded_at,omitzero"`
 	Metadata     map[string]string  `json:"metadata,omitempty"`
 	CreatedAt    time.Time          `json:"created_at"`
 	UpdatedAt    time.Time          `json:"updated_at"`
@@ -31,7 +31,7 @@ type DeviceOnboarding struct {
 	Username     string                  `json:"username,omitempty" doc:"user name for HTTP Basic" example:"press-01"`
 	Secret       string                  `json:"secret,omitempty" secret:"true" doc:"one-time secret, shown once"`
 	Epoch        int                     `json:"epoch" doc:"how often the device was armed" example:"1"`
-	SecretUsedAt *time.Time              `json:"secret_used_at,omitempty"`
+	SecretUsedAt *time.Time              `json:"secret_used_at,omitzero"`
 	Note         string                  `json:"note,omitempty" doc:"set when an answer is replayed without its secret"`
 }
 

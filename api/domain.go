@@ -24,9 +24,9 @@ type Domain struct {
 
 // ApprovalPolicy says which stories of a domain wait for people.
 type ApprovalPolicy struct {
-	Onboarding *ApprovalRule `json:"onboarding,omitempty"`
-	Enrollment *ApprovalRule `json:"enrollment,omitempty"`
-	Renewal    *ApprovalRule `json:"renewal,omitempty"`
+	Onboarding *ApprovalRule `json:"onboarding,omitzero"`
+	Enrollment *ApprovalRule `json:"enrollment,omitzero"`
+	Renewal    *ApprovalRule `json:"renewal,omitzero"`
 }
 
 // ApprovalRule describes an approval: steps in order, and when the wait ends.
@@ -40,7 +40,7 @@ type ApprovalRule struct {
 // ApprovalStep is one step: Quorum different people must approve it.
 type ApprovalStep struct {
 	Name   string `json:"name" example:"operator"`
-	Quorum int    `json:"quorum,omitempty" doc:"1 to 10; 1 unless given" example:"1"`
+	Quorum int    `json:"quorum,omitzero" doc:"1 to 10; 1 unless given" example:"1"`
 }
 
 // DomainCreation asks for a new domain.
@@ -49,15 +49,15 @@ type DomainCreation struct {
 	IssuingCA string         `json:"issuing_ca" example:"plant-issuing"`
 	Profiles  []string       `json:"profiles,omitempty" doc:"every shipped profile unless given" example:"domain_credential,tls_server"`
 	Approval  ApprovalPolicy `json:"approval,omitzero"`
-	Demo      bool           `json:"demo,omitempty"`
+	Demo      bool           `json:"demo,omitzero"`
 }
 
 // DomainChange changes what it names and leaves the rest (RFC 7396).
 type DomainChange struct {
-	IssuingCA *string      `json:"issuing_ca,omitempty" example:"plant-issuing-2"`
-	Profiles  *[]string    `json:"profiles,omitempty" example:"domain_credential,tls_server"`
+	IssuingCA *string      `json:"issuing_ca,omitzero" example:"plant-issuing-2"`
+	Profiles  *[]string    `json:"profiles,omitzero" example:"domain_credential,tls_server"`
 	Approval  PolicyChange `json:"approval,omitzero"`
-	Suspended *bool        `json:"suspended,omitempty"`
+	Suspended *bool        `json:"suspended,omitzero"`
 }
 
 // PolicyChange changes the approval rules that it names.

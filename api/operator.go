@@ -27,8 +27,8 @@ type Token struct {
 	Domains   []string    `json:"domains" doc:"names of the domains that it sees; empty means all" example:"press-shop"`
 	Token     string      `json:"token,omitempty" secret:"true" doc:"the token itself, shown once"`
 	Note      string      `json:"note,omitempty" doc:"set when an answer is replayed without the token"`
-	ExpiresAt *time.Time  `json:"expires_at,omitempty"`
-	RevokedAt *time.Time  `json:"revoked_at,omitempty"`
+	ExpiresAt *time.Time  `json:"expires_at,omitzero"`
+	RevokedAt *time.Time  `json:"revoked_at,omitzero"`
 	CreatedAt time.Time   `json:"created_at"`
 }
 

@@ -17,18 +17,18 @@ type Request struct {
 	Domain         string              `json:"domain" example:"press-shop"`
 	Device         string              `json:"device" example:"press-01"`
 	Profile        string              `json:"profile,omitempty" example:"tls_server"`
-	ProfileVersion int                 `json:"profile_version,omitempty" example:"1"`
+	ProfileVersion int                 `json:"profile_version,omitzero" example:"1"`
 	AuthMethod     models.AuthMethod   `json:"auth_method"`
 	AuthSubject    string              `json:"auth_subject,omitempty" doc:"user name, or SHA-256 fingerprint of the certificate"`
 	Predecessor    string              `json:"predecessor,omitempty" doc:"ID of the certificate that is renewed"`
 	Decision       Decision            `json:"decision"`
 	Approval       string              `json:"approval,omitempty" doc:"ID of its approval, if people are asked; not in lists"`
 	Certificate    string              `json:"certificate,omitempty" doc:"ID of the certificate"`
-	Failure        *Failure            `json:"failure,omitempty" doc:"why it was refused or failed"`
+	Failure        *Failure            `json:"failure,omitzero" doc:"why it was refused or failed"`
 	WorkflowID     string              `json:"workflow_id,omitempty" doc:"empty where no workflow was needed"`
 	CSR            string              `json:"csr,omitempty" doc:"the certification request, PEM; not in lists"`
 	CSRSHA256      string              `json:"csr_sha256,omitempty" doc:"SHA-256 of the certification request, hex"`
-	Deadline       *time.Time          `json:"deadline,omitempty"`
+	Deadline       *time.Time          `json:"deadline,omitzero"`
 	CreatedAt      time.Time           `json:"created_at"`
 	UpdatedAt      time.Time           `json:"updated_at"`
 }

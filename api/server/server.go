@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -64,7 +65,7 @@ func (s *Server) Addrs() (plain, secure string) {
 // Mount sets what is served; it is called once, before Run.
 func (s *Server) Mount(cfg Config) {
 	s.cfg.REST, s.cfg.EST, s.cfg.VA, s.cfg.Metrics, s.cfg.Checks = cfg.REST, cfg.EST, cfg.VA, cfg.Metrics, cfg.Checks
-	s.http, s.https = s.server(s.plainMux()), s.server(s.secureMux())
+	s.http, s.https = s.server(s.plainMux()), s.server(s.secure())
 }
 
 // The limits of a listener. The body limits are the handlers'.
@@ -91,12 +92,21 @@ func (s *Server) plainMux() *http.ServeMux {
 	return mux
 }
 
-// secureMux is for everything.
-func (s *Server) secureMux() *http.ServeMux {
+// estPrefix is where EST lives (RFC 7030 §3.2.2).
+const estPrefix = "/.well-known/est/"
+
+// secure is for everything. EST gets its paths as the device sent them: a mux
+// would answer an unclean one with a redirect, and devices follow those.
+func (s *Server) secure() http.Handler {
 	mux := s.plainMux()
 	mount(mux, s.cfg.REST, "/api/")
-	mount(mux, s.cfg.EST, "/.well-known/est/")
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.cfg.EST != nil && strings.HasPrefix(r.URL.Path, estPrefix) {
+			s.cfg.EST.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func mount(mux *http.ServeMux, h http.Handler, prefixes ...string) {

@@ -3,74 +3,108 @@
 package pki_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/hex"
+	"net"
 	"testing"
 
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 )
 
-func TestMarshalAttributesChoosesTheStringType(t *testing.T) {
-	cases := map[string]struct {
-		attribute pki.Attribute
-		want      string // hex
+func TestMarshalAttributes(t *testing.T) {
+	const (
+		cn, c, dc, unknown = "2.5.4.3", "2.5.4.6", "0.9.2342.19200300.100.1.25", "1.2.3.4"
+	)
+	tests := map[string]struct {
+		attributes []pki.Attribute
+		want       string // RFC 4514
+		tags       []byte
 	}{
-		"serialNumber is PrintableString": {pki.Attribute{OID: "2.5.4.5", Value: "4"}, "300c310a3008" + "0603550405" + "130134"},
-		"DC is IA5String":                 {pki.Attribute{OID: "0.9.2342.19200300.100.1.25", Value: "x"}, "301331113" + "00f" + "060a0992268993f22c640119" + "160178"},
-		"others are UTF8String":           {pki.Attribute{OID: "1.2.3", Value: "ü"}, "300c310a3008" + "06022a03" + "0c02c3bc"},
+		"none is the empty sequence":   {nil, "", nil},
+		"each type as RFC 5280 has it": {[]pki.Attribute{{OID: dc, Value: "plant"}, {OID: c, Value: "DE"}, {OID: cn, Value: "Prüfstand"}, {OID: unknown, Value: "x"}}, "1.2.3.4=x,CN=Prüfstand,C=DE,0.9.2342.19200300.100.1.25=plant", []byte{asn1.TagIA5String, asn1.TagPrintableString, asn1.TagUTF8String, asn1.TagUTF8String}},
+		"a lower-case country":         {[]pki.Attribute{{OID: c, Value: "de"}}, "Invalid", nil},
+		"IA5String without umlauts":    {[]pki.Attribute{{OID: dc, Value: "prüf"}}, "Invalid", nil},
+		"PrintableString without _":    {[]pki.Attribute{{OID: "2.5.4.5", Value: "SN_1"}}, "Invalid", nil},
+		"an empty value":               {[]pki.Attribute{{OID: cn}}, "Invalid", nil},
+		"more than thirty attributes":  {make([]pki.Attribute, 31), "Invalid", nil},
 	}
-	for name, c := range cases {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := pki.MarshalAttributes([]pki.Attribute{c.attribute})
-			if err != nil || hex.EncodeToString(got) != c.want {
-				t.Errorf("%x, %v", got, err)
+			encoded, err := pki.MarshalAttributes(test.attributes)
+			if err != nil {
+				if models.KindOf(err).String() != test.want {
+					t.Error(err)
+				}
+				return
+			}
+			var rdns pkix.RDNSequence
+			if _, err := asn1.Unmarshal(encoded, &rdns); err != nil || rdns.String() != test.want {
+				t.Errorf("%s, %v", rdns, err)
+			}
+			var raw []asn1.RawValue
+			if _, err := asn1.Unmarshal(encoded, &raw); err != nil || len(raw) != len(test.tags) {
+				t.Fatalf("%d RDNs, %v", len(raw), err)
+			}
+			for i, rdn := range raw {
+				var set []struct {
+					Type  asn1.ObjectIdentifier
+					Value asn1.RawValue
+				}
+				if _, err := asn1.UnmarshalWithParams(rdn.FullBytes, &set, "set"); err != nil || set[0].Value.Tag != int(test.tags[i]) {
+					t.Errorf("RDN %d: %+v, %v", i, set, err)
+				}
 			}
 		})
 	}
-	_, err := pki.MarshalAttributes(make([]pki.Attribute, 31))
-	wantError(t, err, models.KindInvalid, "more than 30")
-	wantError(t, pki.CheckAttribute(pki.Attribute{OID: "1.2.840.113549.1.9.1", Value: "ü@x"}), models.KindInvalid, "ASCII")
 }
 
 func TestCanonicalSAN(t *testing.T) {
-	accepted := map[string]string{
-		"dns:Press-01.Example": "dns:press-01.example", "ip:10.0.0.7": "ip:10.0.0.7", "ip:FD00:0::7": "ip:fd00::7",
-		"uri:urn:press-01:app": "uri:urn:press-01:app", "email:a@b.example": "email:a@b.example",
-	}
-	for name, want := range accepted {
-		if got, err := pki.CanonicalSAN(name); err != nil || got != want {
-			t.Errorf("%s: %s, %v", name, got, err)
-		}
-	}
-	for _, name := range []string{"", "dns:*", "ip:1.2.3", "ip:fe80::1%eth0", "ip:::ffff:10.0.0.7", "uri:x", "email:x", "other:x"} {
-		if _, err := pki.CanonicalSAN(name); models.KindOf(err) != models.KindInvalid || err == nil {
-			t.Errorf("%q: %v", name, err)
+	for name, want := range map[string]string{
+		"dns:Press-01.Example": "dns:press-01.example", "ip:2001:DB8:0::1": "ip:2001:db8::1", "ip:192.0.2.1": "ip:192.0.2.1",
+		"uri:urn:Press:01": "uri:urn:Press:01", "email:A@example.com": "email:A@example.com",
+		"dns:*.example": "", "dns:a_b": "", "ip:fe80::1%eth0": "", "ip:::ffff:192.0.2.1": "", "ip:300.1.1.1": "", "uri:a": "", "email:a": "", "x:a": "", "": "",
+	} {
+		got, err := pki.CanonicalSAN(name)
+		if (err == nil) != (want != "") || err == nil && got != want || err != nil && models.KindOf(err) != models.KindInvalid {
+			t.Errorf("%q: %q, %v; want %q", name, got, err, want)
 		}
 	}
 }
 
-func TestCriticalityIsTheTemplates(t *testing.T) {
-	root := newRoot(t, models.ECP256)
-	usages, names := asn1.ObjectIdentifier{2, 5, 29, 37}, asn1.ObjectIdentifier{2, 5, 29, 17}
+// TestCriticalityIsAllThatExtensionsSay hands in extensions with values of
+// their own, which must not come through.
+func TestCriticalityIsAllThatExtensionsSay(t *testing.T) {
+	ca := newRoot(t, models.ECP256)
+	key := newKey(models.ECP256)
+	ku, eku, san := asn1.ObjectIdentifier{2, 5, 29, 15}, asn1.ObjectIdentifier{2, 5, 29, 37}, asn1.ObjectIdentifier{2, 5, 29, 17}
 	template := leafTemplate(t, "press-01")
-	template.RawSubject, template.DNSNames = []byte{0x30, 0}, []string{"press-01"}
+	template.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1)}
+	template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	template.Extensions = []pkix.Extension{
-		{Id: usages, Critical: true, Value: []byte("does not count")},
-		{Id: names, Critical: false},                              // must be critical: the subject is empty
-		{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Critical: true}, // not there
+		{Id: ku, Critical: false, Value: []byte{3, 2, 1, 6}}, // keyCertSign, cRLSign
+		{Id: eku, Critical: true}, {Id: san, Critical: true},
+		{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}},
 	}
-	cert := issue(t, template, newKey(models.ECP256).Public(), root)
+	tbs, err := builder.BuildTBS(template, key.Public(), ca.issuer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := pki.SignTBS(tbs.DER, ca.cert, ca.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := must(x509.ParseCertificate(der))
 	critical := map[string]bool{}
 	for _, e := range cert.Extensions {
 		critical[e.Id.String()] = e.Critical
 	}
-	if !critical[usages.String()] || !critical[names.String()] || len(cert.ExtKeyUsage) != 1 || cert.ExtKeyUsage[0] != x509.ExtKeyUsageClientAuth {
-		t.Errorf("%v", critical)
+	if cert.KeyUsage != x509.KeyUsageDigitalSignature || critical[ku.String()] || !critical[eku.String()] || !critical[san.String()] {
+		t.Errorf("key usage %b, critical %v", cert.KeyUsage, critical)
 	}
-	template.Extensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 35}, Critical: true}}
-	_, err := builder.BuildTBS(template, newKey(models.ECP256).Public(), root.issuer())
-	wantError(t, err, models.KindDenied, "e_ext_authority_key_identifier_critical")
+	if _, smuggled := critical["1.2.3"]; smuggled || !bytes.Equal(cert.RawTBSCertificate, tbs.DER) {
+		t.Error("an extension that no field has came through")
+	}
 }

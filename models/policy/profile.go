@@ -60,11 +60,12 @@ func (p *Profile) Validity(now time.Time) (notBefore, notAfter time.Time) {
 
 // CheckValidity returns KindDenied if a certificate that is issued at now and
 // ends at notAfter would be shorter than the profile's minimum, as it happens
-// when its issuer ends soon, or longer than its maximum.
+// when its issuer ends soon, or longer than its maximum. The minimum has a
+// minute's grace: now may be read again after Validity was asked.
 func (p *Profile) CheckValidity(now, notAfter time.Time) error {
 	lasts := notAfter.Sub(models.UTC(now))
 	switch {
-	case lasts < p.validity.min:
+	case lasts < p.validity.min-time.Minute:
 		return models.Errorf(models.KindDenied, "the certificate would end at %s, sooner than the %s that %s asks for",
 			notAfter.Format(time.RFC3339), models.Duration(p.validity.min), p.title())
 	case p.validity.max > 0 && lasts > p.validity.max:

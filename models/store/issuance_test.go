@@ -15,6 +15,7 @@ import (
 )
 
 func TestRequests(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		r := newRequest("k1")
 		write(t, s, func(tx *store.Tx) error { _, err := tx.InsertRequest(r); return err })
@@ -49,6 +50,7 @@ func TestRequests(t *testing.T) {
 }
 
 func TestRequestsMoveOnlyAlongTransitions(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		states := []models.RequestState{models.RequestReceived, models.RequestWaiting, models.RequestApproved, models.RequestReserved,
 			models.RequestIssued, models.RequestRejected, models.RequestExpired, models.RequestWithdrawn, models.RequestFailed}
@@ -74,6 +76,7 @@ func TestRequestsMoveOnlyAlongTransitions(t *testing.T) {
 }
 
 func TestManyCopiesOfOneRequestMakeOneRow(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		const n = 200
 		var inserted atomic.Int32
@@ -103,6 +106,7 @@ func TestManyCopiesOfOneRequestMakeOneRow(t *testing.T) {
 }
 
 func TestCertificateIsReservedSignedRecordedOnce(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		c := newCertificate("k1")
 		again := newCertificate("k1")
@@ -163,6 +167,7 @@ func TestCertificateIsReservedSignedRecordedOnce(t *testing.T) {
 }
 
 func TestReservationNeedsAllItsParts(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		for name, spoil := range map[string]func(c *models.Certificate){
 			"no request key":  func(c *models.Certificate) { c.RequestKey = "" },
@@ -203,6 +208,7 @@ func issued(t testing.TB, s *store.Store, c *models.Certificate) *models.Certifi
 }
 
 func TestRevocationAndHold(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		c := issued(t, s, newCertificate("k1"))
 		revoke := func(reason models.RevocationReason, at time.Time) error {
@@ -232,6 +238,7 @@ func TestRevocationAndHold(t *testing.T) {
 }
 
 func TestApprovals(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		r := newRequest("k1")
 		write(t, s, func(tx *store.Tx) error { _, err := tx.InsertRequest(r); return err })

@@ -16,6 +16,7 @@ import (
 )
 
 func TestListsComeInPages(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		ca, domain := plant(t, s)
 		operator := &models.Operator{Name: "0"}
@@ -77,6 +78,7 @@ func TestListsComeInPages(t *testing.T) {
 }
 
 func TestPagesHaveBounds(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		inserted(t, s, store.DefaultLimit+1, func(tx *store.Tx, name string) error { return tx.InsertCA(newCA(name)) })
 		cas, next, err := s.ListCAs(background, store.Page{})
@@ -109,6 +111,7 @@ func TestPagesHaveBounds(t *testing.T) {
 }
 
 func TestFiltersNeverWiden(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		_, domain := plant(t, s)
 		inserted(t, s, 3, func(tx *store.Tx, name string) error {
@@ -165,6 +168,7 @@ func TestFiltersNeverWiden(t *testing.T) {
 }
 
 func TestFindByNothingFindsNothing(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		_, domain := plant(t, s)
 		write(t, s, func(tx *store.Tx) error {
@@ -211,6 +215,7 @@ func TestFindByNothingFindsNothing(t *testing.T) {
 }
 
 func TestCertificateFilters(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		reserved, valid, expired, revoked := newCertificate("reserved"), newCertificate("valid"), newCertificate("expired"), newCertificate("revoked")
 		expired.NotAfter = later(-time.Hour)
@@ -252,6 +257,7 @@ func TestCertificateFilters(t *testing.T) {
 }
 
 func TestUnfinishedRequests(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		for i, state := range []models.RequestState{models.RequestReceived, models.RequestIssued, models.RequestWaiting, models.RequestFailed,
 			models.RequestApproved, models.RequestReserved, models.RequestWithdrawn} {

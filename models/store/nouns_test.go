@@ -16,6 +16,7 @@ import (
 )
 
 func TestCAs(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		root := newCA("root")
 		write(t, s, func(tx *store.Tx) error { return tx.InsertCA(root) })
@@ -42,6 +43,7 @@ func TestCAs(t *testing.T) {
 }
 
 func TestCAChainThatIsACircleEnds(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		ca := newCA("ouroboros")
 		ca.ID = models.NewID[models.CAID]()
@@ -53,6 +55,7 @@ func TestCAChainThatIsACircleEnds(t *testing.T) {
 }
 
 func TestDomainsProfilesTruststoresRegistrations(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		_, d := plant(t, s)
 		same(t, must[*models.Domain](t)(s.FindDomain(background, d.ID)), d)
@@ -83,6 +86,7 @@ func TestDomainsProfilesTruststoresRegistrations(t *testing.T) {
 }
 
 func TestVersionsStayUniqueUnderConcurrency(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		ca, _ := plant(t, s)
 		const n = 30
@@ -108,6 +112,7 @@ func TestVersionsStayUniqueUnderConcurrency(t *testing.T) {
 }
 
 func TestCRLs(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		ca, _ := plant(t, s)
 		first := &models.CRL{CAID: ca.ID, KeyID: "aa11"}
@@ -131,6 +136,7 @@ func TestCRLs(t *testing.T) {
 }
 
 func TestDevices(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		_, domain := plant(t, s)
 		identity := "aa11/4711"
@@ -159,6 +165,7 @@ func TestDevices(t *testing.T) {
 }
 
 func TestTwoDevicesShareNeitherNameNorIDevID(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		_, domain := plant(t, s)
 		identity := "aa11/4711"
@@ -194,6 +201,7 @@ func TestTwoDevicesShareNeitherNameNorIDevID(t *testing.T) {
 }
 
 func TestASecretIsUsedOnce(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		_, domain := plant(t, s)
 		d := newDevice("press-01", domain.ID)
@@ -244,6 +252,7 @@ func TestASecretIsUsedOnce(t *testing.T) {
 }
 
 func TestOperatorsAndTokens(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		o := &models.Operator{Name: "alice"}
 		write(t, s, func(tx *store.Tx) error { return tx.InsertOperator(o) })
@@ -269,6 +278,7 @@ func TestOperatorsAndTokens(t *testing.T) {
 }
 
 func TestOutbox(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		now := later(0)
 		item := models.OutboxItem{ID: models.NewID[models.OutboxID](), Action: models.OutboxPublish, SubjectID: "ca", NotBefore: now}
@@ -293,6 +303,7 @@ func TestOutbox(t *testing.T) {
 }
 
 func TestAnswersAreRememberedForADay(t *testing.T) {
+	t.Parallel()
 	fixture.URLs(t, func(t *testing.T, url string) {
 		now := later(0)
 		s := must[*store.Store](t)(store.Open(background, store.Config{URL: url, Now: func() time.Time { return now }}))
@@ -315,6 +326,7 @@ func TestAnswersAreRememberedForADay(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	fixture.URLs(t, func(t *testing.T, url string) {
 		now := later(0)
 		s := must[*store.Store](t)(store.Open(background, store.Config{URL: url, Now: func() time.Time { return now }}))

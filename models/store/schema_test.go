@@ -64,6 +64,7 @@ func lines(t *testing.T, s *store.Store, query string, args ...any) []string {
 }
 
 func TestSchemaIsWhatIsCheckedIn(t *testing.T) {
+	t.Parallel()
 	for dialect, url := range map[string]func(testing.TB) string{"sqlite": fixture.SQLite, "postgres": fixture.Postgres} {
 		t.Run(dialect, func(t *testing.T) {
 			got := strings.Join(lines(t, fixture.Open(t, url(t)), dumps[dialect]), "\n") + "\n"
@@ -86,6 +87,7 @@ func TestSchemaIsWhatIsCheckedIn(t *testing.T) {
 }
 
 func TestEveryFieldHasItsColumn(t *testing.T) {
+	t.Parallel()
 	columns := map[string]string{
 		"sqlite":   "SELECT name FROM pragma_table_info($1)",
 		"postgres": "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = $1",
@@ -112,6 +114,7 @@ func TestEveryFieldHasItsColumn(t *testing.T) {
 }
 
 func TestManyProcessesMayStartAtOnce(t *testing.T) {
+	t.Parallel()
 	fixture.URLs(t, func(t *testing.T, url string) {
 		together(8, func(i int) {
 			s, err := store.Open(background, store.Config{URL: url})
@@ -132,6 +135,7 @@ func TestManyProcessesMayStartAtOnce(t *testing.T) {
 }
 
 func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
+	t.Parallel()
 	fixture.URLs(t, func(t *testing.T, url string) {
 		s := must[*store.Store](t)(store.Open(background, store.Config{URL: url}))
 		write(t, s, func(tx *store.Tx) error {

@@ -36,6 +36,7 @@ func insertOperator(name string) func(tx *store.Tx) error {
 }
 
 func TestAFailingCallerRollsBackOnlyItself(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		const n = 150
 		var ok, failed atomic.Int32
@@ -65,6 +66,7 @@ func TestAFailingCallerRollsBackOnlyItself(t *testing.T) {
 }
 
 func TestAPanicOfACallerPassesThroughAndHarmsNobodyElse(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		together(60, func(i int) {
 			defer func() {
@@ -89,6 +91,7 @@ func TestAPanicOfACallerPassesThroughAndHarmsNobodyElse(t *testing.T) {
 }
 
 func TestACallerWhoseGoroutineEndsRollsBack(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		t.Run("skipped inside", func(t *testing.T) {
 			_ = s.Write(background, func(tx *store.Tx) error {
@@ -104,6 +107,7 @@ func TestACallerWhoseGoroutineEndsRollsBack(t *testing.T) {
 }
 
 func TestATransactionReadsItsOwnWrites(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		write(t, s, func(tx *store.Tx) error {
 			if err := insertOperator("alice")(tx); err != nil {
@@ -124,6 +128,7 @@ func TestATransactionReadsItsOwnWrites(t *testing.T) {
 }
 
 func TestATransactionThatWasKeptIsDead(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		var kept *store.Tx
 		write(t, s, func(tx *store.Tx) error { kept = tx; return nil })
@@ -135,6 +140,7 @@ func TestATransactionThatWasKeptIsDead(t *testing.T) {
 }
 
 func TestACallWhoseContextEndsInTheQueueIsNotRun(t *testing.T) {
+	t.Parallel()
 	s := fixture.Open(t, fixture.SQLite(t))
 	entered, leave := make(chan struct{}), make(chan struct{})
 	first := make(chan error, 1)
@@ -162,6 +168,7 @@ func TestACallWhoseContextEndsInTheQueueIsNotRun(t *testing.T) {
 }
 
 func TestAContextThatEndsInsideRollsBack(t *testing.T) {
+	t.Parallel()
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		ctx, cancel := context.WithCancel(background)
 		err := s.Write(ctx, func(tx *store.Tx) error {
@@ -180,6 +187,7 @@ func TestAContextThatEndsInsideRollsBack(t *testing.T) {
 }
 
 func TestCloseLetsWritesFinish(t *testing.T) {
+	t.Parallel()
 	fixture.URLs(t, func(t *testing.T, url string) {
 		s := must[*store.Store](t)(store.Open(background, store.Config{URL: url}))
 		var written atomic.Int32
@@ -210,6 +218,7 @@ func TestCloseLetsWritesFinish(t *testing.T) {
 }
 
 func TestWhatWasAnsweredSurvivesAKill(t *testing.T) {
+	t.Parallel()
 	fixture.URLs(t, func(t *testing.T, url string) {
 		const child = "STORE_TEST_CHILD_URL"
 		if inherited := os.Getenv(child); inherited != "" {
@@ -263,6 +272,7 @@ func writeUntilKilled(t *testing.T, url string) {
 }
 
 func TestOpenRefusesWhatItCannotOpen(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	garbage := filepath.Join(folder, "garbage.db")
 	if err := os.WriteFile(garbage, []byte(strings.Repeat("not a database ", 1000)), 0o600); err != nil {
@@ -293,6 +303,7 @@ func TestOpenRefusesWhatItCannotOpen(t *testing.T) {
 }
 
 func TestPathsWithSpecialCharactersAndMode(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "50% of ?#&%41 ü.db")
 	s := fixture.Open(t, "sqlite:"+path)
 	write(t, s, insertOperator("alice"))
@@ -308,6 +319,7 @@ func TestPathsWithSpecialCharactersAndMode(t *testing.T) {
 }
 
 func TestTheClockIsTheCallers(t *testing.T) {
+	t.Parallel()
 	fixture.URLs(t, func(t *testing.T, url string) {
 		now := later(0)
 		s := must[*store.Store](t)(store.Open(background, store.Config{URL: url, Now: func() time.Time { return now }}))

@@ -40,7 +40,7 @@ var homes = []home{
 	{"github.com/spf13/cobra/...", []string{"cmd/..."}},
 	{"github.com/spf13/pflag/...", []string{"cmd/..."}},
 	{"github.com/goccy/go-yaml/...", []string{"cmd/trustloomd/app"}},
-	{"github.com/google/uuid/...", []string{"models"}},
+	{"github.com/google/uuid/...", []string{"models", "api/server"}},
 	{"github.com/prometheus/client_golang/...", []string{"cmd/trustloomd/app", "api/server", "integrations/temporald"}},
 
 	{"golang.org/x/crypto/cryptobyte/...", append([]string{"models/pki"}, protocols...)},

@@ -60,7 +60,7 @@ var ladder = []rung{
 
 	{packages: []string{"cmd/trustloomd/app"}, may: []string{"models/...", "integrations/...", "activities", "workflows", "api/..."}, never: slices.Concat(gorm, gin)},
 	{packages: []string{"cmd/trustloomd"}, may: []string{"cmd/trustloomd/app", "models/...", "integrations/...", "activities", "workflows", "api/..."}, never: slices.Concat(gorm, gin)},
-	{packages: []string{"cmd/trustloom"}, may: []string{"models", "api"}, never: slices.Concat(gorm, gin, temporal)},
+	{packages: []string{"cmd/trustloom"}, may: []string{"models", "models/policy", "api"}, never: slices.Concat(gorm, gin, temporal)},
 	{packages: []string{"cmd/trustloom-agent"}, may: append([]string{"models", "models/pki", "api"}, protocols...), never: slices.Concat(gorm, gin, temporal)},
 	{packages: []string{"cmd/trustloom-temporal"}, never: slices.Concat(gin, []string{"gorm.io/..."})},
 

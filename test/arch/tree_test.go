@@ -125,16 +125,18 @@ func (t *tree) find(name string) string {
 	return ""
 }
 
-// newTree parses files given as path and text.
-func newTree(files map[string]string) (*tree, error) {
-	t := &tree{}
+// newTree parses files given as path and text. One that does not parse is an
+// error, and text to the checks.
+func newTree(files map[string]string) (t *tree, broken []error) {
+	t = &tree{}
 	folders := map[string]bool{}
 	for name, text := range files {
 		s := &source{path: name, text: text, fset: token.NewFileSet()}
 		if strings.HasSuffix(name, ".go") {
 			file, err := parser.ParseFile(s.fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
 			if err != nil {
-				return nil, err
+				broken = append(broken, err)
+				file = nil
 			}
 			s.file = file
 		}
@@ -148,7 +150,7 @@ func newTree(files map[string]string) (*tree, error) {
 		t.folders = append(t.folders, f)
 	}
 	sort.Strings(t.folders)
-	return t, nil
+	return t, broken
 }
 
 // textual names the files besides Go that a check looks at.
@@ -192,9 +194,9 @@ func loadRepository(t *testing.T) *tree {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr, err := newTree(files)
-	if err != nil {
-		t.Fatal(err)
+	tr, broken := newTree(files)
+	for _, err := range broken {
+		t.Error(err)
 	}
 	return tr
 }

@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -188,8 +189,10 @@ func (d *device) transfers(operation, csr, out string, n int, auth []string) str
 	for i := range n {
 		args = append(args, "--output", fmt.Sprintf("%s.%d", out, i), "https://"+d.plant.https+"/.well-known/est/"+d.plant.domain+"/"+operation)
 	}
-	text, _ := d.try("curl", args...)
-	return text
+	cmd := exec.Command("curl", args...)
+	cmd.Dir = d.dir
+	text, _ := cmd.Output() // without the progress meter, which goes to the other stream
+	return string(text)
 }
 
 func TestEngineDatabaseDeleted(t *testing.T) {
