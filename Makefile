@@ -36,6 +36,13 @@ PKG       ?= ./...
 # binaries, into which the detector cannot see.
 UNRACED := cmd/trustloom-temporal test/e2e test/chaos test/interop
 
+# What test-short leaves out: the same, and what needs a running engine.
+LONG := $(UNRACED) integrations/temporald
+
+# $(call without,LIST) filters packages of go list.
+space   := $(subst ,, )
+without  = grep -Ev '^$(MODULE)/($(subst $(space),|,$(strip $(1))))(/|$$)'
+
 # Linters, pinned. They are no dependencies of the module: they live in
 # bin/tools, compiled by the same Go as the code, which they need to read it.
 STATICCHECK_VERSION   := v0.8.2
@@ -80,14 +87,14 @@ test: deps build lint arch fuzz test-all ## everything: tools, linters, structur
 
 .PHONY: test-all
 test-all: deps build ## only the tests, unit and integration, under the race detector where it can see
-	@raced=$$(go list ./... | grep -Ev '^$(MODULE)/($(subst $(eval ) ,|,$(UNRACED)))(/|$$)'); \
+	@raced=$$(go list ./... | $(call without,$(UNRACED))); \
 	go test -race -p 2 -timeout 25m $(TESTFLAGS) $$raced
 	@unraced=; for p in $(UNRACED); do if [ -d $$p ]; then unraced+=" ./$$p/..."; fi; done; \
 	go test -p 2 -timeout 25m $(TESTFLAGS) $$unraced
 
 .PHONY: test-short
-test-short: ## the tests of a minute: -short, nothing installed, no race detector (PKG=./models/...)
-	@go test -short -p 2 -timeout 5m $(TESTFLAGS) $$(go list $(PKG) | grep -v '^$(MODULE)/cmd/trustloom-temporal')
+test-short: ## the quick ones: no engine, no e2e, no race detector (PKG=./models/... narrows)
+	@short=$$(go list $(PKG) | $(call without,$(LONG))); go test -short -p 2 -timeout 5m $(TESTFLAGS) $$short
 
 .PHONY: arch
 arch: ## the structure of the tree: ladder, homes of dependencies, sizes, comments
@@ -98,7 +105,7 @@ lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) $(TOOLS)/workflowcheck-$(WORKF
 	@unformatted=$$(gofmt -l $(FOLDERS)); if [ -n "$$unformatted" ]; then \
 		echo "gofmt -w is needed for:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
-	@echo staticcheck; $(word 1,$^) -checks '$(STATICCHECK_CHECKS)' $$(go list ./... | grep -v '^$(MODULE)/cmd/trustloom-temporal')
+	@echo staticcheck; $(word 1,$^) -checks '$(STATICCHECK_CHECKS)' $$(go list ./... | $(call without,cmd/trustloom-temporal))
 	@echo workflowcheck; $(word 2,$^) -config .workflowcheck.yaml ./workflows/...
 
 .PHONY: fuzz

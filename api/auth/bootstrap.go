@@ -41,11 +41,12 @@ func Bootstrap(ctx context.Context, s *store.Store, tokenFile string) (created b
 		return err == nil, err
 	}
 	// Another process was faster. The token in the file is good only if that
-	// process used it as well.
-	if _, findErr := s.FindTokenByHash(ctx, HashToken(token)); findErr != nil {
-		return false, fmt.Errorf("create the first operator: %w", err)
+	// process used the same file; a token that is good for nothing only misleads.
+	_, err = s.FindTokenByHash(ctx, HashToken(token))
+	if models.KindOf(err) == models.KindUnauthenticated || models.KindOf(err) == models.KindNotFound {
+		return false, os.Remove(tokenFile)
 	}
-	return false, nil
+	return false, err
 }
 
 func insertAdmin(tx *store.Tx, hash string) error {

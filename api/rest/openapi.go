@@ -64,7 +64,7 @@ type parameter struct {
 	Name        string  `json:"name"`
 	In          string  `json:"in"`
 	Description string  `json:"description,omitempty"`
-	Required    bool    `json:"required,omitempty"`
+	Required    bool    `json:"required,omitzero"`
 	Schema      *schema `json:"schema"`
 	Example     any     `json:"example,omitempty"`
 }

@@ -70,7 +70,7 @@ func (s *Server) Mount(cfg Config) {
 
 // The limits of a listener. The body limits are the handlers'.
 const (
-	headerTimeout  = 10 * time.Second
+	headerTimeout  = 30 * time.Second // the TLS handshake included: a thousand at once take their time
 	requestTimeout = 60 * time.Second
 	idleTimeout    = 2 * time.Minute
 	maxHeader      = 32 << 10

@@ -23,8 +23,8 @@ func (c *cli) approvals() *cobra.Command {
 		Example: `  trustloom approvals list --state pending
   trustloom approvals approve 0190a5c2-6d3e-7c4f-9b1a-2f8e7d6c5b4a --comment "checked on site"`,
 	}, c.approvalList(), c.approvalShow(),
-		c.approvalDecide(models.VerdictApprove, "Approve", "When all steps are approved the certificate is issued."),
-		c.approvalDecide(models.VerdictReject, "Reject", "One rejection ends the request; the device is told the comment."))
+		c.approvalDecide(models.VerdictApprove, "Approve", "When all steps are approved\nthe certificate is issued.", "checked on site"),
+		c.approvalDecide(models.VerdictReject, "Reject", "One rejection ends the\nrequest; the device is told the comment.", "wrong plant"))
 }
 
 func (c *cli) pendingApprovals() cobra.CompletionFunc {
@@ -99,11 +99,11 @@ func happens(due, done string) string {
 	return due
 }
 
-func (c *cli) approvalDecide(verdict models.Verdict, title, long string) *cobra.Command {
+func (c *cli) approvalDecide(verdict models.Verdict, title, long, comment string) *cobra.Command {
 	in := api.DecisionCreation{Decision: verdict}
 	cmd := &cobra.Command{
 		Use: string(verdict) + " ID", Short: title + " what waits", Long: title + " what waits, as the person that the token belongs to. " + long,
-		Example: fmt.Sprintf("  trustloom approvals %s 0190a5c2-6d3e-7c4f-9b1a-2f8e7d6c5b4a --comment \"checked on site\"", verdict),
+		Example: fmt.Sprintf("  trustloom approvals %s 0190a5c2-6d3e-7c4f-9b1a-2f8e7d6c5b4a --comment %q", verdict, comment),
 		Args:    identified("an approval", "approvals"), ValidArgsFunction: c.pendingApprovals(),
 	}
 	cmd.Flags().StringVar(&in.Comment, "comment", "", "why; kept with the decision")

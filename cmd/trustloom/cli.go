@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -78,7 +79,7 @@ func (c *cli) start(cmd *cobra.Command) error {
 	if c.output != outputTable && c.output != outputJSON {
 		return fmt.Errorf("--output %q is neither table nor json", c.output)
 	}
-	if err := cmd.ValidateRequiredFlags(); err != nil {
+	if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
 		return err
 	}
 	c.started = true

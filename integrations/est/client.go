@@ -80,6 +80,14 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}, nil
 }
 
+// As returns a Client that authenticates with another user name and password,
+// over the same connections.
+func (c *Client) As(username, password string) *Client {
+	other := *c
+	other.username, other.password = username, password
+	return &other
+}
+
 // Close closes the connections that are idle.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 

@@ -158,18 +158,17 @@ func (d *device) thousand(t *testing.T, operation, name string, auth ...string) 
 	}
 	all.Wait()
 	bodies, answered := map[string]int{}, 0
-	for n := range processes {
-		for i, status := range strings.Fields(outs[n]) {
-			body, _ := os.ReadFile(d.path(fmt.Sprintf("%s-%d.%d", name, n, i)))
-			switch status {
-			case "200":
-				bodies[string(body)]++
-			case "202":
-			default:
-				t.Errorf("a copy is answered %s: %s", status, body)
-			}
-			answered++
+	for _, line := range strings.Split(strings.TrimSpace(strings.Join(outs, "")), "\n") {
+		status, file, _ := strings.Cut(line, " ")
+		body, _ := os.ReadFile(d.path(file))
+		switch status {
+		case "200":
+			bodies[string(body)]++
+		case "202":
+		default:
+			t.Errorf("a copy is answered %s: %s", status, body)
 		}
+		answered++
 	}
 	if answered != copies || len(bodies) != 1 {
 		t.Fatalf("%d of %d copies were answered, with %d different certificates", answered, copies, len(bodies))
@@ -182,9 +181,9 @@ func (d *device) thousand(t *testing.T, operation, name string, auth ...string) 
 // transfers sends n copies in parallel with one curl process; it returns the
 // status codes.
 func (d *device) transfers(operation, csr, out string, n int, auth []string) string {
-	args := []string{"--silent", "--parallel", "--parallel-immediate", "--parallel-max", "50", "--max-time", "120",
+	args := []string{"--silent", "--parallel", "--parallel-max", "50", "--max-time", "120",
 		"--cacert", d.plant.ca, "--header", "Content-Type: application/pkcs10",
-		"--data-binary", "@" + csr + ".csr", "--write-out", "%{http_code} "}
+		"--data-binary", "@" + csr + ".csr", "--write-out", `%{http_code} %{filename_effective}\n`}
 	args = append(args, auth...)
 	for i := range n {
 		args = append(args, "--output", fmt.Sprintf("%s.%d", out, i), "https://"+d.plant.https+"/.well-known/est/"+d.plant.domain+"/"+operation)

@@ -132,13 +132,15 @@ func (d *device) estAt(i *instance, path, csr string, more ...string) answer {
 	args := append([]string{"--silent", "--show-error", "--max-time", "60", "--cacert", i.ca,
 		"--dump-header", "header", "--output", "body", "--write-out", "%{http_code}",
 		"--header", "Content-Type: application/pkcs10", "--data-binary", "@" + csr}, more...)
-	out, err := d.try("curl", append(args, "https://"+i.https+"/.well-known/est/"+path)...)
-	if err != nil {
-		return answer{status: "none", body: out}
+	cmd := exec.Command("curl", append(args, "https://"+i.https+"/.well-known/est/"+path)...)
+	cmd.Dir = d.dir
+	out, err := cmd.Output() // curl also fails where the server answers and then closes
+	if err != nil && string(out) == "000" {
+		return answer{status: "none", body: err.Error()}
 	}
 	header, _ := os.ReadFile(d.path("header"))
 	body, _ := os.ReadFile(d.path("body"))
-	return answer{status: strings.TrimSpace(out), header: string(header), body: string(body)}
+	return answer{status: string(out), header: string(header), body: string(body)}
 }
 
 // basic is how a device authenticates with its one-time secret.

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,17 +51,10 @@ func externalTemporal(t *testing.T) []string {
 	t.Helper()
 	dir := t.TempDir()
 	fixture.TemporalIn(t, dir)
-	data, err := os.ReadFile(filepath.Join(dir, "temporal", "ports.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ports struct{ Frontend int }
-	if err := json.Unmarshal(data, &ports); err != nil || ports.Frontend == 0 {
-		t.Fatalf("ports.json holds %s (%v)", data, err)
-	}
 	file := func(name string) string { return filepath.Join(dir, "temporal", "tls", name) }
 	return []string{
-		"--temporal-address", fmt.Sprintf("127.0.0.1:%d", ports.Frontend), "--temporal-namespace", "trustloom",
+		"--temporal-address", fixture.Frontend(t, dir), "--temporal-namespace", "trustloom",
+		"--temporal-server-name", fixture.EngineName,
 		"--temporal-ca", file("ca.pem"), "--temporal-cert", file("client.pem"), "--temporal-key", file("client.key"),
 	}
 }

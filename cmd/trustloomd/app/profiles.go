@@ -17,6 +17,14 @@ import (
 // version of those that this release ships changed. A profile that an
 // operator changed is the operator's and stays.
 func (a *App) seedProfiles(ctx context.Context) error {
+	err := a.writeProfiles(ctx)
+	if models.KindOf(err) == models.KindConflict { // another process starts at the same time
+		return a.writeProfiles(ctx)
+	}
+	return err
+}
+
+func (a *App) writeProfiles(ctx context.Context) error {
 	shipped := policy.Shipped()
 	return a.store.Write(ctx, func(tx *store.Tx) error {
 		for _, name := range slices.Sorted(maps.Keys(shipped)) {
