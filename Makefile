@@ -109,12 +109,12 @@ lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) $(TOOLS)/workflowcheck-$(WORKF
 	@echo workflowcheck; $(word 2,$^) -config .workflowcheck.yaml ./workflows/...
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (10s)
+fuzz: ## run the fuzz targets, each for FUZZTIME (10s)
 	@deploy/dev/fuzz.sh $(FUZZTIME)
 
 .PHONY: soak
 soak: deps build ## hours: 30 s for each fuzz target, then all tests five times in random order
-	@deploy/dev/fuzz.sh 30s
+	@deploy/dev/fuzz.sh 30s all
 	@$(MAKE) --no-print-directory test-all TESTFLAGS='-count=5 -shuffle=on -timeout 120m $(TESTFLAGS)'
 
 .PHONY: golden

@@ -147,7 +147,8 @@ func (d *Door) manufacturer(ctx context.Context, r *models.Registration, present
 	return pki.VerifyClient(presented[0], presented[1:], anchors, d.cfg.Now())
 }
 
-// bind finds the device that an IDevID belongs to, or makes the one that its
+// bind finds the device that an IDevID belongs to: the one that is bound to
+// it, the one that an operator registered for it, or a new one, which its
 // first request will create. The identity is the issuing key together with the
 // serial number: equal serial numbers of two manufacturers are two devices.
 func (d *Door) bind(ctx context.Context, domain *models.Domain, r *models.Registration, chain []*x509.Certificate, serial string) (Identity, error) {
@@ -163,6 +164,10 @@ func (d *Door) bind(ctx context.Context, domain *models.Domain, r *models.Regist
 		return who, nil
 	case models.KindOf(err) != models.KindNotFound:
 		return Identity{}, err
+	}
+	who.Device, err = d.cfg.Store.FindUnboundDevice(ctx, domain.ID, who.Subject, serial)
+	if models.KindOf(err) != models.KindNotFound || err == nil {
+		return who, err
 	}
 	name, err := d.deviceName(ctx, r.Name, serial, identity)
 	if err != nil {

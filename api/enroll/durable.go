@@ -79,6 +79,9 @@ func (d *Door) admitDevice(ctx context.Context, tx *store.Tx, s *Submission, req
 		return models.Errorf(models.KindConflict, "device %s is %s", device.Name, device.State)
 	}
 	device.State = models.DeviceOnboarding
+	if s.Who.Method == models.AuthIDevID && device.IDevIDIdentity == nil {
+		device.IDevIDIdentity, device.IDevIDSHA256 = &s.Who.Key, s.Who.Subject
+	}
 	return tx.SaveDevice(device)
 }
 

@@ -177,6 +177,9 @@ func (o *Operations) ArmDevice(ctx context.Context, who Caller, name string, in 
 		if row.State == models.DeviceSuspended {
 			return models.Errorf(models.KindConflict, "device %s is suspended; end that first", row.Name)
 		}
+		if row.State == models.DeviceOnboarding {
+			return models.Errorf(models.KindConflict, "an onboarding of device %s is under way; withdraw its request first", row.Name)
+		}
 		if err := models.DeviceTransitions.Check("device "+row.Name, row.State, models.DeviceRegistered); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -147,6 +148,7 @@ func startServer(t *testing.T) *server {
 	daemon, engine := build(t)
 	log := &bytes.Buffer{} // read after the process has ended only
 	cmd := exec.Command(daemon, "serve", "--data-dir", s.data, "--https-addr", s.https, "--http-addr", s.http, "--temporal-binary", engine, "--log-level", "warn")
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TRUSTLOOM_") })
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

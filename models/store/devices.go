@@ -112,6 +112,19 @@ func (q *Queries) FindDeviceByIDevID(ctx context.Context, identity string) (*mod
 	return find[models.Device](ctx, q, quoted("device with IDevID", identity), "idevid_identity = ?", identity)
 }
 
+// FindUnboundDevice returns the device of a domain that an operator registered
+// for onboarding by IDevID and that is bound to none yet: the one registered
+// for this fingerprint, or else for this serial number and no fingerprint.
+func (q *Queries) FindUnboundDevice(ctx context.Context, domain models.DomainID, fingerprint, serial string) (*models.Device, error) {
+	subject := quoted("unbound device with IDevID serial number", serial)
+	unbound := "domain_id = ? AND method = ? AND idevid_identity IS NULL AND "
+	device, err := find[models.Device](ctx, q, subject, unbound+"idevid_sha256 = ?", domain, models.ESTIDevID, fingerprint)
+	if models.KindOf(err) != models.KindNotFound || serial == "" {
+		return device, err
+	}
+	return find[models.Device](ctx, q, subject, unbound+"idevid_sha256 = '' AND serial_number = ?", domain, models.ESTIDevID, serial)
+}
+
 // ListDevices returns devices by name.
 func (q *Queries) ListDevices(ctx context.Context, f DeviceFilter) ([]models.Device, string, error) {
 	query := matching(within(q.with(ctx), f.Domains), "domain_id", f.DomainID)

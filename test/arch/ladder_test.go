@@ -59,7 +59,8 @@ var ladder = []rung{
 	{packages: []string{"api/server"}, may: []string{"api/auth", "api/rest", "api/ui", "api/enroll", "api/va"}, never: slices.Concat(gorm, temporal)},
 
 	{packages: []string{"cmd/trustloomd/app"}, may: []string{"models/...", "integrations/...", "activities", "workflows", "api/..."}, never: slices.Concat(gorm, gin)},
-	{packages: []string{"cmd/trustloomd"}, may: []string{"cmd/trustloomd/app", "models/...", "integrations/...", "activities", "workflows", "api/..."}, never: slices.Concat(gorm, gin)},
+	{packages: []string{"cmd/trustloomd/bench"}, may: []string{"cmd/trustloomd/app", "models/...", "integrations/...", "activities", "workflows", "api/..."}, never: gin},
+	{packages: []string{"cmd/trustloomd"}, may: []string{"cmd/trustloomd/app", "cmd/trustloomd/bench", "models/...", "integrations/...", "activities", "workflows", "api/..."}, never: slices.Concat(gorm, gin)},
 	{packages: []string{"cmd/trustloom"}, may: []string{"models", "models/policy", "api"}, never: slices.Concat(gorm, gin, temporal)},
 	{packages: []string{"cmd/trustloom-agent"}, may: append([]string{"models", "models/pki", "api"}, protocols...), never: slices.Concat(gorm, gin, temporal)},
 	{packages: []string{"cmd/trustloom-temporal"}, never: slices.Concat(gin, []string{"gorm.io/..."})},

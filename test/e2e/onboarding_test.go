@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,15 @@ func TestDeviceWithIDevID(t *testing.T) {
 		d.newCSR("second", "/")
 		d.refused(d.est("simpleenroll", "second.csr", d.idevid("acme")...), "403", "already onboarded")
 
+		awaited := newDevice(t, p) // an operator registered it before it came
+		awaited.issue("acme", d.dir, "SN-4712")
+		must(p.api.CreateDevice(background(), api.DeviceCreation{Name: "press-12", Domain: p.domain, SerialNumber: "SN-4712", Onboarding: api.OnboardingArming{Method: models.ESTIDevID}}))(t)
+		awaited.newCSR("domain", "/")
+		awaited.keep(awaited.est("simpleenroll", "domain.csr", awaited.idevid("acme")...), "domain")
+		if bound := must(p.api.FindDevice(background(), "press-12"))(t); bound.State != models.DeviceOnboarded || bound.IDevIDSHA256 == "" {
+			t.Errorf("the registered device was not bound to its IDevID: %s", asJSON(t, bound))
+		}
+
 		other := newDevice(t, p)
 		other.manufacture("acme", "XX-1") // another root of the same name
 		other.newCSR("domain", "/")
@@ -226,12 +236,19 @@ func (d *device) manufacture(maker, serial string) {
 	d.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-keyout", maker+"-sub.key", "-out", maker+"-sub.csr", "-subj", "/O="+maker+"/CN="+maker+" Devices")
 	d.extensions("ca.ext", "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid")
 	d.openssl("x509", "-req", "-in", maker+"-sub.csr", "-CA", maker+"-root.pem", "-CAkey", maker+"-root.key", "-days", "3000", "-extfile", "ca.ext", "-out", maker+"-sub.pem")
+	d.issue(maker, d.dir, serial)
+}
+
+// issue makes an IDevID under the manufacturer CA in the folder plant.
+func (d *device) issue(maker, plant, serial string) {
+	d.t.Helper()
+	sub := filepath.Join(plant, maker+"-sub")
 	d.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-keyout", maker+".key", "-out", maker+".csr", "-subj", "/O="+maker+"/serialNumber="+serial)
 	d.extensions("ee.ext", "keyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid")
-	d.openssl("x509", "-req", "-in", maker+".csr", "-CA", maker+"-sub.pem", "-CAkey", maker+"-sub.key", "-days", "3000", "-extfile", "ee.ext", "-out", maker+".pem")
+	d.openssl("x509", "-req", "-in", maker+".csr", "-CA", sub+".pem", "-CAkey", sub+".key", "-days", "3000", "-extfile", "ee.ext", "-out", maker+".pem")
 	leaf, _ := os.ReadFile(d.path(maker + ".pem"))
-	sub, _ := os.ReadFile(d.path(maker + "-sub.pem"))
-	if err := os.WriteFile(d.path(maker+"-chain.pem"), append(leaf, sub...), 0o600); err != nil {
+	chain, _ := os.ReadFile(sub + ".pem")
+	if err := os.WriteFile(d.path(maker+"-chain.pem"), append(leaf, chain...), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
 }

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+
+package bench
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/trustloom/trustloom/api"
+	"github.com/trustloom/trustloom/integrations/est"
+	"github.com/trustloom/trustloom/models"
+)
+
+// The names in the server that is measured.
+const (
+	rootName    = "bench-root"
+	issuingName = "bench-issuing"
+	domainName  = "bench"
+)
+
+const (
+	caPatience    = time.Minute
+	registrations = 8 // devices that are registered at the same time
+)
+
+// plant is the operator and the devices of a server.
+type plant struct {
+	api     *api.Client
+	est     est.ClientConfig
+	devices []*device     // onboarded, one for each client
+	doors   []*est.Client // connections without a certificate, one for each client
+	names   atomic.Int64
+}
+
+// device is one that has its domain credential.
+type device struct {
+	credential *x509.Certificate
+	est        *est.Client
+}
+
+// newPlant makes a root, an issuing CA and a domain, and onboards devices.
+func newPlant(ctx context.Context, s *server, keys string, devices int) (*plant, error) {
+	ca := filepath.Join(s.dataDir, "tls", "ca.pem")
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, fmt.Errorf("read the server's CA: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	token, err := os.ReadFile(filepath.Join(s.dataDir, "admin-token"))
+	if err != nil {
+		return nil, fmt.Errorf("read the operator's token: %w", err)
+	}
+	p := &plant{est: est.ClientConfig{URL: "https://" + s.https, Roots: roots, Label: est.Label{Domain: domainName}}}
+	p.api, err = api.NewClient(api.Config{URL: "https://" + s.https, CAFile: ca, Token: strings.TrimSpace(string(token))})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.pki(ctx, keys); err != nil {
+		return nil, err
+	}
+	for range devices {
+		d, err := p.onboard(ctx)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("onboard a device: %w", err), p.close())
+		}
+		p.devices = append(p.devices, d)
+	}
+	return p, nil
+}
+
+// pki makes the CAs and the domain.
+func (p *plant) pki(ctx context.Context, keys string) error {
+	for _, creation := range []api.CACreation{
+		{Name: rootName, Type: models.CARoot, Key: api.Key{Store: keys}},
+		{Name: issuingName, Type: models.CAIssuing, Issuer: rootName, Key: api.Key{Store: keys}},
+	} {
+		if err := p.makeCA(ctx, creation); err != nil {
+			return err
+		}
+	}
+	if _, err := p.api.CreateDomain(ctx, api.DomainCreation{Name: domainName, IssuingCA: issuingName}); err != nil {
+		return fmt.Errorf("make the domain: %w", err)
+	}
+	return nil
+}
+
+func (p *plant) makeCA(ctx context.Context, creation api.CACreation) error {
+	ctx, cancel := context.WithTimeout(ctx, caPatience)
+	defer cancel()
+	ca, err := p.api.CreateCA(ctx, creation)
+	for err == nil && ca.Pending() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("make CA %s: %w", creation.Name, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+		ca, err = p.api.FindCA(ctx, creation.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("make CA %s: %w", creation.Name, err)
+	}
+	if ca.State != models.CAActive {
+		return fmt.Errorf("make CA %s: it is %s: %s", creation.Name, ca.State, ca.Failure)
+	}
+	return nil
+}
+
+// newcomer is a registered device, with the request for its first identity.
+type newcomer struct {
+	username, password string
+	csr                []byte
+	key                *ecdsa.PrivateKey
+}
+
+func (p *plant) register(ctx context.Context) (newcomer, error) {
+	number := p.names.Add(1)
+	registered, err := p.api.CreateDevice(ctx, api.DeviceCreation{
+		Name: fmt.Sprintf("bench-%06d", number), SerialNumber: fmt.Sprintf("SN-%06d", number), Domain: domainName,
+		Onboarding: api.OnboardingArming{Method: models.ESTPassword},
+	})
+	if err != nil {
+		return newcomer{}, fmt.Errorf("register a device: %w", err)
+	}
+	n := newcomer{username: registered.Onboarding.Username, password: registered.Onboarding.Secret}
+	n.csr, n.key, err = newRequest(&x509.CertificateRequest{Subject: pkix.Name{CommonName: registered.Name}})
+	return n, err
+}
+
+// onboard gives a new device its domain credential and a connection that
+// authenticates with it.
+func (p *plant) onboard(ctx context.Context) (*device, error) {
+	n, err := p.register(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg := p.est
+	cfg.Username, cfg.Password = n.username, n.password
+	first, err := est.NewClient(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer first.Close()
+	result, err := enrolled(first.SimpleEnroll(ctx, n.csr))
+	if err != nil {
+		return nil, err
+	}
+	cfg = p.est
+	cfg.Certificate = &tls.Certificate{Certificate: [][]byte{result.Raw}, PrivateKey: n.key}
+	d := &device{credential: result}
+	d.est, err = est.NewClient(cfg)
+	return d, err
+}
+
+// reenrollments prepares renewals of the devices' domain credentials, each for
+// a new key.
+func (p *plant) reenrollments(ctx context.Context, clients, each int) (operation, error) {
+	requests := make([][][]byte, clients)
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(runtime.NumCPU())
+	for i := range clients {
+		all.Go(func() (err error) {
+			c := p.devices[i].credential
+			wish := &x509.CertificateRequest{
+				RawSubject: c.RawSubject, DNSNames: c.DNSNames, IPAddresses: c.IPAddresses, URIs: c.URIs, EmailAddresses: c.EmailAddresses,
+			}
+			requests[i] = make([][]byte, each)
+			for j := range requests[i] {
+				if requests[i][j], _, err = newRequest(wish); err != nil || ctx.Err() != nil {
+					return errors.Join(err, ctx.Err())
+				}
+			}
+			return nil
+		})
+	}
+	return func(ctx context.Context, client int) error {
+		if len(requests[client]) == 0 {
+			return errExhausted
+		}
+		csr := requests[client][0]
+		requests[client] = requests[client][1:]
+		_, err := enrolled(p.devices[client].est.SimpleReenroll(ctx, csr))
+		return err
+	}, all.Wait()
+}
+
+// onboardings prepares devices that want to be onboarded, each client's over
+// one connection.
+func (p *plant) onboardings(ctx context.Context, clients, each int) (operation, error) {
+	for len(p.doors) < clients {
+		door, err := est.NewClient(p.est)
+		if err != nil {
+			return nil, err
+		}
+		p.doors = append(p.doors, door)
+	}
+	waiting := make(chan newcomer, clients*each)
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(registrations)
+	for range clients * each {
+		all.Go(func() error {
+			n, err := p.register(ctx)
+			waiting <- n // has room for all
+			return err
+		})
+	}
+	err := all.Wait()
+	close(waiting)
+	return func(ctx context.Context, client int) error {
+		n, ok := <-waiting
+		if !ok {
+			return errExhausted
+		}
+		_, err := enrolled(p.doors[client].As(n.username, n.password).SimpleEnroll(ctx, n.csr))
+		return err
+	}, err
+}
+
+func (p *plant) close() error {
+	for _, d := range p.devices {
+		d.est.Close()
+	}
+	for _, door := range p.doors {
+		door.Close()
+	}
+	return nil
+}
+
+// enrolled returns the certificate of an answer; one that waits is an error,
+// because nothing here waits for people.
+func enrolled(result est.Result, err error) (*x509.Certificate, error) {
+	if err != nil {
+		return nil, err
+	}
+	if result.Pending() {
+		return nil, errors.New("the server told a device to come back; is it overloaded?")
+	}
+	return result.Certificates[0], nil
+}
+
+// newRequest makes a P-256 key and a request for it.
+func newRequest(wish *x509.CertificateRequest) ([]byte, *ecdsa.PrivateKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a key: %w", err)
+	}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, wish, key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a request: %w", err)
+	}
+	return csr, key, nil
+}
