@@ -118,7 +118,7 @@ func (c *cli) certificatePEM() *cobra.Command {
 	return cmd
 }
 
-// reasons lists the revocation reasons in the order of their codes.
+// reasons lists the revocation reasons in the order of their codes, in two lines.
 func reasons() string {
 	names := slices.SortedFunc(maps.Keys(models.RevocationReasons), func(a, b models.RevocationReason) int {
 		return models.RevocationReasons[a] - models.RevocationReasons[b]
@@ -127,7 +127,8 @@ func reasons() string {
 	for i, name := range names {
 		texts[i] = string(name)
 	}
-	return strings.Join(texts, ", ")
+	half := (len(texts) + 1) / 2
+	return strings.Join(texts[:half], ", ") + ",\n" + strings.Join(texts[half:], ", ")
 }
 
 func (c *cli) certificateRevoke() *cobra.Command {
@@ -139,7 +140,7 @@ certificateHold can be taken back. The reasons are those of RFC 5280 §5.3.1:
 ` + reasons() + ".",
 		Example: `  trustloom certificates revoke 0190a5c2-6d3e-7c4f-9b1a-2f8e7d6c5b4a --reason keyCompromise --comment "device was stolen"
   trustloom certificates revoke 0190a5c2-6d3e-7c4f-9b1a-2f8e7d6c5b4a --reason certificateHold`,
-		Args: identified("a certificate", "certificates"), DisableFlagsInUseLine: true,
+		Args: identified("a certificate", "certificates"),
 	}
 	cmd.Flags().StringVar((*string)(&in.Reason), "reason", "", "why, as in RFC 5280 (required)")
 	cmd.Flags().StringVar(&in.Comment, "comment", "", "kept in the audit log")

@@ -45,10 +45,10 @@ TRUSTLOOM_URL, TRUSTLOOM_CA and TRUSTLOOM_TOKEN_FILE; or in the folder ./data th
 
 Tables are for people; -o json prints what the API answers, for scripts. The exit code
 is 0 if all went well, 1 if something did not, 2 if the command line is wrong.`,
-		Example: `  trustloom pki init                                       a root, an issuing CA and a domain to try things out
-  trustloom devices register press-01 --domain press-shop  a device, and its one-time secret
-  trustloom devices help press-01                          what to type on the device
-  trustloom approvals list --state pending                 what waits for people`,
+		Example: `  trustloom pki init                                       # a root, an issuing CA and a domain to try things out
+  trustloom devices register press-01 --domain press-shop  # a device, and its one-time secret
+  trustloom devices help press-01                          # what to type on the device
+  trustloom approvals list --state pending                 # what waits for people`,
 		Version: version, SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 2,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.start(cmd) },
 	}

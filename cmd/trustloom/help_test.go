@@ -82,8 +82,7 @@ func examples(t *testing.T, text string) (all [][]string) {
 	t.Helper()
 	text = substitution.ReplaceAllString(strings.ReplaceAll(text, "\\\n", " "), "4711") // there are no such files here
 	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(strings.TrimSpace(line), "       ") // remarks stand far to the right
-		for part := range strings.SplitSeq(line, " | ") {
+		for part := range strings.SplitSeq(strings.TrimSpace(line), " | ") {
 			part, _, _ = strings.Cut(part, " > ")
 			if !strings.HasPrefix(part, "trustloom ") {
 				continue

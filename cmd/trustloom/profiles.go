@@ -97,7 +97,7 @@ func (c *cli) profileCreate() *cobra.Command {
 		Long: "Add a profile. A domain gives it to its devices when its --profiles name it.",
 		Example: `  trustloom profiles create my_server --file my_server.json
   trustloom domains set press-shop --profiles domain_credential,tls_server,my_server`,
-		Args: named("profile"), DisableFlagsInUseLine: true,
+		Args: named("profile"),
 	}
 	documentFlag(cmd, &file)
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
@@ -120,7 +120,7 @@ func (c *cli) profileUpdate() *cobra.Command {
 		Use: "update NAME --file FILE", Short: "Add a version to a profile",
 		Long:    "Add a version to a profile. Certificates keep the version that they were issued under.",
 		Example: "  trustloom profiles update my_server --file my_server.json",
-		Args:    named("profile"), ValidArgsFunction: c.profileNames(), DisableFlagsInUseLine: true,
+		Args:    named("profile"), ValidArgsFunction: c.profileNames(),
 	}
 	documentFlag(cmd, &file)
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {

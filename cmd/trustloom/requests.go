@@ -88,7 +88,7 @@ func (c *cli) requestWithdraw() *cobra.Command {
 		Use: "withdraw ID --reason TEXT", Short: "Withdraw a request that is not finished",
 		Long:    "Withdraw a request that is not finished. The device is told; its state follows within a moment.",
 		Example: `  trustloom requests withdraw 0190a5c2-6d3e-7c4f-9b1a-2f8e7d6c5b4a --reason "ordered twice"`,
-		Args:    identified("a request", "requests"), DisableFlagsInUseLine: true,
+		Args:    identified("a request", "requests"),
 	}
 	cmd.Flags().StringVar(&in.Reason, "reason", "", "why (required)")
 	_ = cmd.MarkFlagRequired("reason")

@@ -92,7 +92,7 @@ readable for you only, that --token-file takes. An operator of the token's name,
 the name that --operator gives, is created if there is none.`,
 		Example: `  trustloom tokens create alice --role approver --out alice.token
   trustloom tokens create line-3 --role viewer --domains press-shop,paint-shop --expires-in 30d`,
-		Args: named("token"), DisableFlagsInUseLine: true,
+		Args: named("token"),
 	}
 	flags := cmd.Flags()
 	flags.StringVar((*string)(&in.Role), "role", "", "what it may do: "+roles()+" (required)")

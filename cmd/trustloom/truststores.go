@@ -97,7 +97,7 @@ func (c *cli) truststoreCreate() *cobra.Command {
 		Use: "create NAME --file FILE", Short: "Add a truststore",
 		Long:    "Add a truststore from a PEM file with 1 to 64 CA certificates.",
 		Example: "  trustloom truststores create acme-devices --file acme-root.pem\n  cat root-1.pem root-2.pem | trustloom truststores create acme-devices --file -",
-		Args:    named("truststore"), DisableFlagsInUseLine: true,
+		Args:    named("truststore"),
 	}
 	anchorsFlag(cmd, &file)
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
@@ -120,7 +120,7 @@ func (c *cli) truststoreUpdate() *cobra.Command {
 		Use: "update NAME --file FILE", Short: "Replace the certificates of a truststore",
 		Long:    "Replace all certificates of a truststore by those of a PEM file, as a new version.",
 		Example: "  trustloom truststores update acme-devices --file acme-roots.pem",
-		Args:    named("truststore"), ValidArgsFunction: c.truststoreNames(), DisableFlagsInUseLine: true,
+		Args:    named("truststore"), ValidArgsFunction: c.truststoreNames(),
 	}
 	anchorsFlag(cmd, &file)
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
