@@ -2,6 +2,8 @@ module github.com/trustloom/trustloom
 
 go 1.27
 
+toolchain go1.27.0
+
 // zlint 3.7.3 asks for an untagged snapshot of the public suffix list that the
 // module proxy does not serve; the tagged release before it has the same API.
 replace github.com/weppos/publicsuffix-go => github.com/weppos/publicsuffix-go v0.50.3
@@ -15,6 +17,7 @@ require (
 	github.com/jackc/pgx/v5 v5.10.0
 	github.com/miekg/pkcs11 v1.1.1
 	github.com/prometheus/client_golang v1.25.0
+	github.com/rogpeppe/go-internal v1.16.0
 	github.com/smallstep/pkcs7 v0.2.3
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
@@ -180,7 +183,6 @@ require (
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/robfig/cron v1.2.0 // indirect
 	github.com/robfig/cron/v3 v3.0.1 // indirect
-	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	github.com/shopspring/decimal v1.4.0 // indirect
 	github.com/sirupsen/logrus v1.10.2 // indirect
 	github.com/sony/gobreaker v1.0.0 // indirect

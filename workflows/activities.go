@@ -22,7 +22,6 @@ type (
 	abandonInput       = activities.AbandonInput
 	reserveResult      = activities.ReserveResult
 	certificateInput   = activities.CertificateInput
-	certificateResult  = activities.CertificateResult
 	openApprovalInput  = activities.OpenApprovalInput
 	approvalInput      = activities.ApprovalInput
 	approvalResult     = activities.ApprovalResult

@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"go.temporal.io/sdk/worker"
 
 	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/api/auth"
@@ -39,7 +38,6 @@ type App struct {
 	engine  *temporald.Engine
 	acts    *activities.Set
 	stories *workflows.Client
-	workers []worker.Worker
 	metrics *prometheus.Registry
 	closers []func() error
 }
