@@ -3,7 +3,7 @@
 package pki_test
 
 import (
-	"crypto/dsa"
+	"crypto/dsa" //lint:ignore SA1019 an attacker does not mind that DSA is deprecated
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"

@@ -42,13 +42,14 @@ func TestLintsAreWhatTheyClaim(t *testing.T) {
 func TestTinyECPrivateKeysAreRefused(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, d := range []int64{1, 2, 200, 255} {
-		curve := elliptic.P384()
-		x, y := curve.ScalarBaseMult(big.NewInt(d).Bytes())
-		pub := &ecdsa.PublicKey{Curve: curve, X: x, Y: y}
-		_, err := NewBuilder().BuildTBS(&x509.Certificate{
+		key, err := ecdsa.ParseRawPrivateKey(elliptic.P384(), big.NewInt(d).FillBytes(make([]byte, 48)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = NewBuilder().BuildTBS(&x509.Certificate{
 			SerialNumber: NewSerial(), NotBefore: now, NotAfter: now.AddDate(1, 0, 0), DNSNames: []string{"a.example"},
 			BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
-		}, pub, Issuer{})
+		}, key.Public(), Issuer{})
 		if models.KindOf(err) != models.KindDenied || !strings.Contains(err.Error(), "e_ecdsa_small_private_key") {
 			t.Errorf("private key %d: %v", d, err)
 		}
