@@ -39,8 +39,18 @@ func (i *activityErrors) ExecuteActivity(ctx context.Context, in *interceptor.Ex
 		return result, nil
 	}
 	activity.GetLogger(ctx).Warn("activity ended with an error", "kind", models.KindOf(err).String(), "error", err.Error())
-	return result, TemporalError(err)
+	translated := TemporalError(err)
+	var application *temporal.ApplicationError
+	if models.KindOf(err) == models.KindInternal && activity.GetInfo(ctx).Attempt >= internalAttempts && errors.As(translated, &application) {
+		return result, temporal.NewNonRetryableApplicationError(application.Message(), application.Type(), nil)
+	}
+	return result, translated
 }
+
+// internalAttempts bounds how often a step that fails by our fault is repeated
+// (design §6): about ten minutes, with the intervals of package workflows.
+// After that its story ends, with the reason, instead of lasting for ever.
+const internalAttempts = 20
 
 // retryable says whether an activity that ended with a kind may succeed later.
 var retryable = map[models.Kind]bool{

@@ -38,7 +38,7 @@ func Authority(ctx workflow.Context, in AuthorityInput) (AuthorityResult, error)
 }
 
 func makeAuthority(ctx workflow.Context, in authorityInput, result *authorityResult) error {
-	if err := workflow.ExecuteActivity(signing(ctx), authorities.GenerateAuthorityKey, in).Get(ctx, result); err != nil {
+	if err := workflow.ExecuteActivity(generating(ctx), authorities.GenerateAuthorityKey, in).Get(ctx, result); err != nil {
 		return err
 	}
 	// Building the certificate asks the key store for the public key, so it

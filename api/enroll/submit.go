@@ -5,6 +5,7 @@ package enroll
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/trustloom/trustloom/activities"
@@ -53,14 +54,7 @@ func (d *Door) Submit(ctx context.Context, s *Submission) (Answer, error) {
 	if s.Who.SecretUsed && !d.repeats(s, existing) {
 		return Answer{}, errCredentials
 	}
-	flight := d.flights.DoChan(key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Wait+20*time.Second)
-		defer cancel()
-		if existing != nil {
-			return d.join(ctx, existing)
-		}
-		return d.begin(ctx, s, key)
-	})
+	flight := d.flights.DoChan(key, func() (any, error) { return d.fly(ctx, s, key, existing) })
 	select {
 	case done := <-flight:
 		d.cfg.Fault(activities.FaultBeforeAnswer)
@@ -69,6 +63,26 @@ func (d *Door) Submit(ctx context.Context, s *Submission) (Answer, error) {
 	case <-ctx.Done():
 		return Answer{}, models.Errorf(models.KindUnavailable, "the request was given up before it was answered").Because(ctx.Err())
 	}
+}
+
+// flightTime is what a request may take beyond the wait for its story.
+const flightTime = 20 * time.Second
+
+// fly answers for everybody who sends the same request at the same moment. It
+// does not end with the first of them, and a fault in it is an error for them
+// all: outside the request's own goroutine a panic would end the process.
+func (d *Door) fly(ctx context.Context, s *Submission, key string, existing *models.Request) (answer Answer, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Wait+flightTime)
+	defer cancel()
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("enroll: %v\n%s", fault, debug.Stack())
+		}
+	}()
+	if existing != nil {
+		return d.join(ctx, existing)
+	}
+	return d.begin(ctx, s, key)
 }
 
 // repeats reports whether a submission whose secret was used before is the

@@ -30,6 +30,7 @@ type script struct {
 	Password         bool // the method is est-password, otherwise est-idevid
 
 	Device, Domain string
+	Subject        string // of the requests
 	EST, CA, Trust string
 	Profile        string // of the application certificate
 	Profiles       string // that the device may ask for
@@ -77,17 +78,21 @@ by its manufacturer's certificate.`,
 		if err != nil {
 			return err
 		}
-		s, err := c.script(ctx, client, device)
-		if err != nil {
-			return err
-		}
-		text, err := template.New("device").Parse(deviceScript)
-		if err != nil {
-			return fmt.Errorf("parse the help text: %w", err)
-		}
-		return text.Execute(c.out, s)
+		return c.helpDevice(ctx, client, device)
 	})
 	return cmd
+}
+
+func (c *cli) helpDevice(ctx context.Context, client *api.Client, d *api.Device) error {
+	s, err := c.script(ctx, client, d)
+	if err != nil {
+		return err
+	}
+	text, err := template.New("device").Parse(deviceScript)
+	if err != nil {
+		return fmt.Errorf("parse the help text: %w", err)
+	}
+	return text.Execute(c.out, s)
 }
 
 // helped returns the device that help is wanted for. One that will register
@@ -147,8 +152,9 @@ func (s *script) describe(d *api.Device) {
 		s.Over = true
 		s.Situation = fmt.Sprintf("It is %s: there is nothing to do on the device any more.", d.State)
 	}
+	s.Subject = "/CN=" + d.Name
 	if d.Name == "" {
-		s.Device = "device"
+		s.Device, s.Subject = "device", "/" // the server fills in the name
 		s.Title = fmt.Sprintf("A device that registers itself in domain %s, %s", d.Domain, d.Onboarding.Method)
 		s.Situation = "It is not known yet. It gets its name with its first request, from its serial number."
 	}

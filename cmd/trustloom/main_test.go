@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TRUSTLOOM_TOKEN_FILE", filepath.Join(s.data, "admin-token"))
 			env.Setenv("DATA", s.data)
 			env.Setenv("PLAIN_URL", "http://"+s.http)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each command otherwise
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -32,7 +32,7 @@ var programs = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(root, "bin")
-	for _, name := range []string{"trustloom-temporal", "trustloomd"} {
+	for _, name := range []string{"trustloom-temporal", "trustloomd", "trustloom"} {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), "./cmd/"+name)
 		cmd.Dir = root
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -85,6 +85,7 @@ func TestTypingMistakes(t *testing.T) {
 		"an unknown role":             {[]string{"--role", "everything"}, "is not one of all, api, worker"},
 		"a role without its engine":   {[]string{"--role", "api"}, "set --temporal-address"},
 		"a public URL with TLS":       {[]string{"--public-url", "https://pki.example"}, "relying parties fetch CRLs without TLS"},
+		"no name in certificates":     {[]string{"--http-addr", "0.0.0.0:0"}, "--public-url is needed"},
 		"an address without a port":   {[]string{"--https-addr", "127.0.0.1"}, "is not host:port"},
 		"a flag that does not exist":  {[]string{"--datadir", "x"}, "unknown flag"},
 		"a database that is not one":  {[]string{"--database-url", "mysql://x"}, "database"},

@@ -146,7 +146,7 @@ func (a *App) openKeys(context.Context) error {
 		return err
 	}
 	token, err := hsm.OpenPKCS11(hsm.PKCS11Config{
-		Module: a.cfg.PKCS11Module, TokenLabel: a.cfg.PKCS11Token, PIN: pin, MaxSessions: a.cfg.PKCS11Sessions,
+		Module: a.cfg.PKCS11Module, TokenLabel: a.cfg.PKCS11Token, PIN: pin, MaxSessions: a.cfg.PKCS11Sessions, Logger: a.log,
 	})
 	if err != nil {
 		return err

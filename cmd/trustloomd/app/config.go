@@ -211,8 +211,12 @@ func (c *Config) check() error {
 	if c.Role != RoleAll && c.TemporalAddress == "embedded" {
 		return fmt.Errorf("--role %s needs a Temporal that several processes can reach: set --temporal-address", c.Role)
 	}
-	if u, err := url.Parse(c.PublicURL); err != nil || u.Scheme != "http" || u.Host == "" || u.RawQuery != "" {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Scheme != "http" || u.Host == "" || u.RawQuery != "" {
 		return fmt.Errorf("--public-url %q must be http://host[:port][/path]: relying parties fetch CRLs without TLS", c.PublicURL)
+	}
+	if host := u.Hostname(); host == "" || net.ParseIP(host).IsUnspecified() {
+		return fmt.Errorf("--public-url is needed: --http-addr %s does not say under which name relying parties reach it", c.HTTPAddr)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return fmt.Errorf("--tls-cert and --tls-key belong together")
