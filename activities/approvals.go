@@ -55,6 +55,10 @@ func (a *Approvals) OpenApproval(ctx context.Context, in OpenApprovalInput) (App
 		if err != nil {
 			return err
 		}
+		if req.Finished() { // withdrawn before anybody was asked: nobody would end the approval
+			result, err = endedApproval(ctx, tx, req)
+			return err
+		}
 		approval := newApproval(req, in.WorkflowID, a.cfg.Now().UTC())
 		opened, err := tx.OpenApproval(approval)
 		if err != nil {
@@ -71,6 +75,19 @@ func (a *Approvals) OpenApproval(ctx context.Context, in OpenApprovalInput) (App
 		return tx.Audit(approvalEvent(approval, "approval.opened"))
 	})
 	return result, err
+}
+
+// endedApproval returns the approval of a request that has ended, withdrawn if
+// there never was one.
+func endedApproval(ctx context.Context, tx *store.Tx, req *models.Request) (ApprovalResult, error) {
+	approval, err := tx.FindApprovalByRequest(ctx, req.ID)
+	if models.KindOf(err) == models.KindNotFound {
+		return ApprovalResult{State: models.ApprovalWithdrawn}, nil
+	}
+	if err != nil {
+		return ApprovalResult{}, err
+	}
+	return approvalResult(approval), nil
 }
 
 // defaultDeadline applies where a rule says nothing.

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"time"
 
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
@@ -57,6 +56,9 @@ func (i *Issuance) ReserveCertificate(ctx context.Context, in RequestInput) (Res
 		return ReserveResult{CertificateID: cert.ID, InProcess: i.cfg.Issuer.InProcess(facts.CA)}, nil
 	}
 	if models.KindOf(err) != models.KindNotFound {
+		return ReserveResult{}, err
+	}
+	if err := i.stillTheirs(ctx, req, facts.Device); err != nil {
 		return ReserveResult{}, err
 	}
 	cert, err = i.prepare(ctx, req, facts)
@@ -283,6 +285,9 @@ func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Fact
 	if err != nil {
 		return nil, err
 	}
+	if err := i.keyIsFree(ctx, csr, facts.Device); err != nil {
+		return nil, err
+	}
 	template, err := i.template(ctx, req, facts, csr)
 	if err != nil {
 		return nil, err
@@ -310,22 +315,6 @@ func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Fact
 		ProfileName: req.ProfileName, ProfileVersion: facts.Version, Subject: subjectOf(template), SANs: pki.SANs(template),
 		NotBefore: template.NotBefore, NotAfter: template.NotAfter, PredecessorID: req.PredecessorID,
 	}, nil
-}
-
-// stillOpen repeats, at the moment of issuing, the conditions that may have
-// changed while people were deciding.
-func stillOpen(facts *Facts, now time.Time) error {
-	switch {
-	case facts.Domain.Suspended:
-		return models.Errorf(models.KindDenied, "domain %s is suspended", facts.Domain.Name)
-	case facts.CA.State != models.CAActive:
-		return models.Errorf(models.KindDenied, "issuing CA %s is %s and does not issue", facts.CA.Name, facts.CA.State)
-	case !now.Before(facts.CA.NotAfter):
-		return models.Errorf(models.KindDenied, "issuing CA %s has expired", facts.CA.Name)
-	case facts.Device.State == models.DeviceSuspended, facts.Device.State == models.DeviceDecommissioned:
-		return models.Errorf(models.KindDenied, "device %s is %s", facts.Device.Name, facts.Device.State)
-	}
-	return nil
 }
 
 // template applies the profile to the request.

@@ -28,9 +28,9 @@ type DecideResult struct {
 }
 
 // DecideRequest carries out the decision that admission stored with the
-// request, after checking that its facts still hold: the device, the domain
-// and the CA may have been closed since. Calling it again returns the state
-// that the first call reached.
+// request. Whether its facts still hold is asked when the certificate is
+// reserved, however long people took. Calling it again returns the state that
+// the first call reached.
 func (r *Requests) DecideRequest(ctx context.Context, in RequestInput) (DecideResult, error) {
 	var result DecideResult
 	err := r.cfg.write(ctx, func(tx *store.Tx) error {
@@ -196,17 +196,21 @@ func deliver(ctx context.Context, tx *store.Tx, req *models.Request, cfg Config)
 		return err
 	}
 	if req.Kind != models.KindOnboarding {
-		return nil
+		return tx.Audit(requestEvent(req, "request.issued", map[string]string{"serial": cert.Serial}))
 	}
 	device, err := tx.FindDevice(ctx, req.DeviceID)
 	if err != nil {
 		return err
 	}
-	if device.State != models.DeviceOnboarding {
-		return nil // suspended or decommissioned meanwhile: the certificate does not change that
-	}
 	now := cfg.Now().UTC()
-	device.State, device.OnboardedAt = models.DeviceOnboarded, &now
+	switch device.State {
+	case models.DeviceOnboarding:
+		device.State, device.OnboardedAt = models.DeviceOnboarded, &now
+	case models.DeviceSuspended: // stays so, and is onboarded when it is resumed
+		device.OnboardedAt = &now
+	default: // decommissioned: the certificate does not change that
+		return tx.Audit(requestEvent(req, "request.issued", map[string]string{"serial": cert.Serial}))
+	}
 	if err := tx.SaveDevice(device); err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ var DeviceTransitions = Transitions[DeviceState]{
 	DeviceRegistered: {DeviceOnboarding, DeviceSuspended, DeviceDecommissioned},
 	DeviceOnboarding: {DeviceOnboarded, DeviceRegistered, DeviceSuspended, DeviceDecommissioned},
 	DeviceOnboarded:  {DeviceRegistered, DeviceSuspended, DeviceDecommissioned},
-	DeviceSuspended:  {DeviceRegistered, DeviceOnboarded, DeviceDecommissioned},
+	DeviceSuspended:  {DeviceRegistered, DeviceOnboarding, DeviceOnboarded, DeviceDecommissioned},
 }
 
 // RequestState is the state of one enrollment attempt.

@@ -159,6 +159,8 @@ func (d *Door) bind(ctx context.Context, domain *models.Domain, r *models.Regist
 	switch {
 	case err == nil && device.IDevIDSHA256 != who.Subject:
 		return Identity{}, models.Errorf(models.KindDenied, "device %s is bound to another IDevID with the same serial number: an operator has to look at it", device.Name)
+	case err == nil && device.Method != models.ESTIDevID:
+		return Identity{}, models.Errorf(models.KindDenied, "device %s is armed for onboarding by %s, not by IDevID", device.Name, device.Method)
 	case err == nil:
 		who.Device = device
 		return who, nil
@@ -195,8 +197,13 @@ func (d *Door) deviceName(ctx context.Context, registration, serial, identity st
 	if err != nil {
 		return "", err
 	}
+	return distinct(name, identity), nil
+}
+
+// distinct adds a piece of the identity's hash to a name that is taken.
+func distinct(name, identity string) string {
 	sum := sha256.Sum256([]byte(identity))
-	return name + "-" + hex.EncodeToString(sum[:4]), nil
+	return name + "-" + hex.EncodeToString(sum[:4])
 }
 
 func fingerprint(cert *x509.Certificate) string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/policy"
 	"github.com/trustloom/trustloom/models/store"
 	"github.com/trustloom/trustloom/workflows"
 )
@@ -23,26 +24,46 @@ func (d *Door) durable(ctx context.Context, s *Submission, req *models.Request, 
 	if s.Kind == models.KindOnboarding {
 		action, req.WorkflowID = models.OutboxStartOnboarding, workflows.OnboardingID(s.Domain.ID, req.Key)
 	}
-	err := d.cfg.Store.Write(ctx, func(tx *store.Tx) error {
-		inserted, err := tx.InsertRequest(req)
-		if err != nil || !inserted {
-			return err
+	var err error
+	for range writeAttempts { // again if an operator changed the device at the same moment
+		err = d.cfg.Store.Write(ctx, func(tx *store.Tx) error { return d.accept(ctx, tx, s, req, action) })
+		if models.KindOf(err) != models.KindConflict {
+			break
 		}
-		if err := d.admitDevice(ctx, tx, s, req); err != nil {
-			return err
-		}
-		if err := tx.Promise(models.OutboxItem{
-			Action: action, WorkflowID: req.WorkflowID, SubjectID: string(req.ID), NotBefore: d.cfg.Now().Add(promiseDelay),
-		}); err != nil {
-			return err
-		}
-		return d.received(ctx, tx, s, req)
-	})
+	}
 	if err != nil {
 		return Answer{}, err
 	}
-	d.start(ctx, req)
+	if req.WorkflowID != "" { // empty: a copy came first, when the domain did not ask people yet
+		d.start(ctx, req)
+	}
 	return d.join(ctx, req)
+}
+
+// writeAttempts bounds how often a request is stored against other changes.
+const writeAttempts = 3
+
+// accept stores a request with all that goes with it, unless it is there.
+func (d *Door) accept(ctx context.Context, tx *store.Tx, s *Submission, req *models.Request, action models.OutboxAction) error {
+	inserted, err := tx.InsertRequest(req)
+	if err != nil || !inserted {
+		return err
+	}
+	waiting, err := unfinished(ctx, tx.Queries, s) // with this one, and those that came at the same moment
+	if err != nil {
+		return err
+	}
+	if waiting > policy.MaxUnfinished {
+		return models.Errorf(models.KindDenied, "device %s has %d requests waiting already", s.Who.Device.Name, policy.MaxUnfinished)
+	}
+	if err := d.admitDevice(ctx, tx, s, req); err != nil {
+		return err
+	}
+	promise := models.OutboxItem{Action: action, WorkflowID: req.WorkflowID, SubjectID: string(req.ID), NotBefore: d.cfg.Now().Add(promiseDelay)}
+	if err := tx.Promise(promise); err != nil {
+		return err
+	}
+	return d.received(ctx, tx, s, req)
 }
 
 // promiseDelay gives the process that made a promise the time to keep it.
@@ -64,16 +85,14 @@ func (d *Door) admitDevice(ctx context.Context, tx *store.Tx, s *Submission, req
 		}
 	}
 	if s.Who.New {
-		device := *s.Who.Device
-		device.State = models.DeviceOnboarding
-		if err := tx.InsertDevice(&device); err != nil {
-			return err
-		}
-		return tx.Audit(d.event(s, req, "device.registered", "device", string(device.ID)))
+		return d.registerDevice(ctx, tx, s, req)
 	}
 	device, err := tx.FindDevice(ctx, s.Who.Device.ID)
 	if err != nil {
 		return err
+	}
+	if device.Epoch != s.Who.Device.Epoch { // armed anew since it authenticated: what it proved is void
+		return errCredentials
 	}
 	if device.State != models.DeviceRegistered {
 		return models.Errorf(models.KindConflict, "device %s is %s", device.Name, device.State)
@@ -83,6 +102,25 @@ func (d *Door) admitDevice(ctx context.Context, tx *store.Tx, s *Submission, req
 		device.IDevIDIdentity, device.IDevIDSHA256 = &s.Who.Key, s.Who.Subject
 	}
 	return tx.SaveDevice(device)
+}
+
+// registerDevice creates the device that an IDevID brings. If another device
+// got its name at the same moment, it gets a distinct one.
+func (d *Door) registerDevice(ctx context.Context, tx *store.Tx, s *Submission, req *models.Request) error {
+	device := *s.Who.Device
+	device.State = models.DeviceOnboarding
+	err := tx.InsertDevice(&device)
+	if models.KindOf(err) == models.KindConflict {
+		if _, taken := tx.FindDeviceByIDevID(ctx, s.Who.Key); models.KindOf(taken) == models.KindNotFound {
+			device.Name = distinct(device.Name, s.Who.Key)
+			err = tx.InsertDevice(&device)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	s.Who.Device.Name = device.Name
+	return tx.Audit(d.event(s, req, "device.registered", "device", string(device.ID)))
 }
 
 // received writes the audit event of an accepted request.

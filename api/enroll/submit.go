@@ -54,6 +54,9 @@ func (d *Door) Submit(ctx context.Context, s *Submission) (Answer, error) {
 	if s.Who.SecretUsed && !d.repeats(s, existing) {
 		return Answer{}, errCredentials
 	}
+	if existing != nil && policy.Closed(s.Who.Device) != "" { // a new one is refused by policy, with the rest
+		return Answer{}, models.Errorf(models.KindDenied, "%s", policy.Closed(s.Who.Device))
+	}
 	flight := d.flights.DoChan(key, func() (any, error) { return d.fly(ctx, s, key, existing) })
 	select {
 	case done := <-flight:
@@ -117,7 +120,8 @@ func (d *Door) find(ctx context.Context, s *Submission) (string, *models.Request
 		if err != nil {
 			return "", nil, err
 		}
-		if !void {
+		// A used secret is good for one request only: its device is told why that failed.
+		if !void || s.Who.SecretUsed && req.State == models.RequestFailed {
 			return key, req, nil
 		}
 	}
@@ -153,6 +157,9 @@ func (d *Door) begin(ctx context.Context, s *Submission, key string) (Answer, er
 	req := newRequest(s, key, facts.Version, decision)
 	if decision.Outcome == models.OutcomeIssue && s.Kind != models.KindOnboarding {
 		cert, err := d.cfg.Issuance.Issue(ctx, req, facts, func(tx *store.Tx) error { return d.received(ctx, tx, s, req) })
+		if req.WorkflowID != "" { // a copy came first, when the domain still asked people
+			return d.join(ctx, req)
+		}
 		return Answer{Certificate: cert}, err
 	}
 	return d.durable(ctx, s, req, facts)
@@ -177,14 +184,14 @@ func (d *Door) facts(ctx context.Context, s *Submission) (*activities.Facts, err
 
 // decide asks policy. A refusal is an error and leaves no row.
 func (d *Door) decide(ctx context.Context, s *Submission, facts *activities.Facts) (models.Decision, error) {
-	unfinished, err := d.unfinished(ctx, s)
+	waiting, err := unfinished(ctx, d.cfg.Store.Queries, s)
 	if err != nil {
 		return models.Decision{}, err
 	}
 	decision := policy.Decide(policy.Admission{
 		Kind: s.Kind, Method: s.Who.Method, Device: s.Who.Device, Domain: s.Domain, CA: facts.CA,
 		ProfileName: s.Profile, ProfileType: facts.Profile.Type(), Predecessor: s.Predecessor,
-		Unfinished: unfinished, Now: d.cfg.Now(),
+		Unfinished: waiting, Now: d.cfg.Now(),
 	})
 	if decision.Outcome == models.OutcomeRefuse {
 		return decision, models.Errorf(models.KindDenied, "%s", decision.Reasons[0])
@@ -192,16 +199,23 @@ func (d *Door) decide(ctx context.Context, s *Submission, facts *activities.Fact
 	return decision, nil
 }
 
-// unfinished counts the waiting requests of the device. Only where requests
-// of the kind can wait at all is there anything to count.
-func (d *Door) unfinished(ctx context.Context, s *Submission) (int, error) {
+// unfinished counts the requests of the device that wait for people, or will.
+// Only where requests of the kind can wait at all is there anything to count.
+func unfinished(ctx context.Context, q *store.Queries, s *Submission) (int, error) {
 	if s.Domain.Approval.For(s.Kind) == nil || s.Who.New {
 		return 0, nil
 	}
-	waiting, _, err := d.cfg.Store.ListRequests(ctx, store.RequestFilter{
-		Page: store.Page{Limit: policy.MaxUnfinished}, DeviceID: s.Who.Device.ID, State: models.RequestWaiting,
-	})
-	return len(waiting), err
+	count := 0
+	for _, state := range []models.RequestState{models.RequestReceived, models.RequestWaiting} {
+		rows, _, err := q.ListRequests(ctx, store.RequestFilter{
+			Page: store.Page{Limit: policy.MaxUnfinished + 1}, DeviceID: s.Who.Device.ID, State: state,
+		})
+		if err != nil {
+			return 0, err
+		}
+		count += len(rows)
+	}
+	return count, nil
 }
 
 func newRequest(s *Submission, key string, version int, decision models.Decision) *models.Request {

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/trustloom/trustloom/api"
@@ -173,7 +174,7 @@ func (o *Operations) ArmDevice(ctx context.Context, who Caller, name string, in 
 		}
 	}
 	var secret string
-	out, err := o.changeDevice(ctx, who, name, "device.armed", func(row *models.Device) error {
+	out, err := o.changeDevice(ctx, who, name, "device.armed", func(_ *store.Tx, row *models.Device) error {
 		if row.State == models.DeviceSuspended {
 			return models.Errorf(models.KindConflict, "device %s is suspended; end that first", row.Name)
 		}
@@ -199,7 +200,7 @@ func (o *Operations) ArmDevice(ctx context.Context, who Caller, name string, in 
 
 // SuspendDevice refuses a device everything until it is resumed.
 func (o *Operations) SuspendDevice(ctx context.Context, who Caller, name string) (*api.Device, error) {
-	return o.changeDevice(ctx, who, name, "device.suspended", func(row *models.Device) error {
+	return o.changeDevice(ctx, who, name, "device.suspended", func(_ *store.Tx, row *models.Device) error {
 		if row.State == models.DeviceSuspended {
 			return models.Errorf(models.KindConflict, "device %s is suspended already", row.Name)
 		}
@@ -209,24 +210,46 @@ func (o *Operations) SuspendDevice(ctx context.Context, who Caller, name string)
 	})
 }
 
-// ResumeDevice ends the suspension of a device: it is onboarded if it had been
-// when it was suspended, and registered otherwise.
+// ResumeDevice ends the suspension of a device: it is again what it was, or
+// what became of it meanwhile. An onboarding that still waits goes on, so that
+// no other can be armed beside it.
 func (o *Operations) ResumeDevice(ctx context.Context, who Caller, name string) (*api.Device, error) {
-	return o.changeDevice(ctx, who, name, "device.resumed", func(row *models.Device) error {
+	return o.changeDevice(ctx, who, name, "device.resumed", func(tx *store.Tx, row *models.Device) error {
 		if row.State != models.DeviceSuspended {
 			return models.Errorf(models.KindConflict, "device %s is %s, not suspended", row.Name, row.State)
 		}
-		row.State = models.DeviceRegistered
-		if row.OnboardedAt != nil {
+		under, err := onboardingUnderWay(ctx, tx, row.ID)
+		switch {
+		case row.OnboardedAt != nil:
 			row.State = models.DeviceOnboarded
+		case under:
+			row.State = models.DeviceOnboarding
+		default:
+			row.State = models.DeviceRegistered
 		}
-		return nil
+		return err
 	})
+}
+
+// onboardingUnderWay reports whether a device has an onboarding request that
+// has not ended.
+func onboardingUnderWay(ctx context.Context, tx *store.Tx, id models.DeviceID) (bool, error) {
+	for state := range models.RequestTransitions {
+		filter := store.RequestFilter{Page: store.Page{Limit: store.MaxLimit}, DeviceID: id, State: state}
+		rows, _, err := tx.ListRequests(ctx, filter)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(rows, func(r models.Request) bool { return r.Kind == models.KindOnboarding }) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // DecommissionDevice ends the life of a device: it is refused everything.
 func (o *Operations) DecommissionDevice(ctx context.Context, who Caller, name string) (*api.Device, error) {
-	return o.changeDevice(ctx, who, name, "device.decommissioned", func(row *models.Device) error {
+	return o.changeDevice(ctx, who, name, "device.decommissioned", func(_ *store.Tx, row *models.Device) error {
 		if row.State == models.DeviceDecommissioned {
 			return models.Errorf(models.KindConflict, "device %s is decommissioned already", row.Name)
 		}
@@ -237,7 +260,7 @@ func (o *Operations) DecommissionDevice(ctx context.Context, who Caller, name st
 }
 
 // changeDevice changes a device that the caller sees, with its audit event.
-func (o *Operations) changeDevice(ctx context.Context, who Caller, name, action string, do func(*models.Device) error) (*api.Device, error) {
+func (o *Operations) changeDevice(ctx context.Context, who Caller, name, action string, do func(*store.Tx, *models.Device) error) (*api.Device, error) {
 	if err := auth.Authorize(who.Principal, auth.WriteDevices); err != nil {
 		return nil, err
 	}
@@ -247,7 +270,7 @@ func (o *Operations) changeDevice(ctx context.Context, who Caller, name, action 
 		if err != nil {
 			return err
 		}
-		if err := do(row); err != nil {
+		if err := do(tx, row); err != nil {
 			return err
 		}
 		if err := tx.SaveDevice(row); err != nil {

@@ -73,7 +73,9 @@ func TestArmingVoidsWhatWasArmedBefore(t *testing.T) {
 
 func TestTheLifeOfADevice(t *testing.T) {
 	p := small(t)
-	ctx, name := t.Context(), p.Alpha.Device
+	ctx, name := t.Context(), "press-02"
+	ok[*api.Device](t)(p.Ops.CreateDevice(ctx, p.Boss, api.DeviceCreation{
+		Name: name, Domain: "alpha", Onboarding: api.OnboardingArming{Method: models.ESTPassword}}))
 	state := func(d *api.Device, err error) models.DeviceState { return ok[*api.Device](t)(d, err).State }
 	if got := state(p.Ops.SuspendDevice(ctx, p.Boss, name)); got != models.DeviceSuspended {
 		t.Errorf("suspended: %s", got)
@@ -103,6 +105,19 @@ func TestTheLifeOfADevice(t *testing.T) {
 			t.Errorf("%s after the end: %v", verb, err)
 		}
 	}
+}
+
+// Otherwise a second onboarding could be armed and begun beside the first, and
+// both would be given a domain credential.
+func TestAnOnboardingGoesOnAfterASuspension(t *testing.T) {
+	p := small(t)
+	ctx, name := t.Context(), p.Alpha.Device // its onboarding waits for people
+	ok[*api.Device](t)(p.Ops.SuspendDevice(ctx, p.Boss, name))
+	if d := ok[*api.Device](t)(p.Ops.ResumeDevice(ctx, p.Boss, name)); d.State != models.DeviceOnboarding {
+		t.Errorf("resumed while its onboarding waits: %s", d.State)
+	}
+	_, err := p.Ops.ArmDevice(ctx, p.Boss, name, api.OnboardingArming{})
+	wantKind(t, err, models.KindConflict, "under way")
 }
 
 // onboard moves a device through its onboarding.

@@ -89,9 +89,10 @@ func script(w *world) map[string][]exchange {
 			get("/devices/press-01", 200, `"epoch":1`),
 		},
 		"arming and states of a device": {
-			send("POST", "/devices/alpha-device/onboarding", `{"method":"est-password"}`, 201, `"secret":"`, `"epoch":2`),
-			send("POST", "/devices/alpha-device/suspension", "", 200, `"state":"suspended"`),
-			send("DELETE", "/devices/alpha-device/suspension", "", 200, `"state":"registered"`),
+			send("POST", "/devices", `{"name":"press-11","domain":"alpha","onboarding":{"method":"est-password"}}`, 201),
+			send("POST", "/devices/press-11/onboarding", `{"method":"est-password"}`, 201, `"secret":"`, `"epoch":2`),
+			send("POST", "/devices/press-11/suspension", "", 200, `"state":"suspended"`),
+			send("DELETE", "/devices/press-11/suspension", "", 200, `"state":"registered"`),
 			send("POST", "/devices/beta-device/decommission", "", 200, `"state":"decommissioned"`),
 			send("POST", "/devices/beta-device/onboarding", `{"method":"est-password"}`, 409),
 		},

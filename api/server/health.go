@@ -60,12 +60,12 @@ func (s *Server) health(ctx context.Context) Health {
 	for _, check := range s.cfg.Checks {
 		all.Go(func() {
 			err := check.Probe(ctx)
+			s.note(check.Name, err)
 			mu.Lock()
 			defer mu.Unlock()
 			health.Checks[check.Name] = "ok"
 			if err != nil {
 				health.Checks[check.Name], health.Status = "down", "not ready"
-				s.cfg.Logger.Warn("not ready", "check", check.Name, "error", err)
 			}
 		})
 	}
@@ -76,4 +76,15 @@ func (s *Server) health(ctx context.Context) Health {
 	default:
 	}
 	return health
+}
+
+// note logs that a check changed, once, however often it is asked.
+func (s *Server) note(check string, err error) {
+	was, _ := s.down.Swap(check, err != nil)
+	switch isDown, _ := was.(bool); {
+	case err != nil && !isDown:
+		s.cfg.Logger.Warn("not ready", "check", check, "error", err)
+	case err == nil && isDown:
+		s.cfg.Logger.Info("ready again", "check", check)
+	}
 }

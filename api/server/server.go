@@ -39,6 +39,7 @@ type Server struct {
 	listeners [2]net.Listener
 	draining  chan struct{}
 	drainOnce sync.Once
+	down      sync.Map // check name -> whether it was down when last asked
 }
 
 // Open takes the addresses, so that a port that is taken is reported before

@@ -95,6 +95,10 @@ func serverConfigFor(database *config.SQL, picked map[primitives.ServiceName]net
 	}
 }
 
+// queueReads is how often per second the one shard may look for work that it has written down. The default of 20 is meant
+// for one shard among hundreds: here it made each task wait for 50 ms as soon as there were more than 20 in a second.
+const queueReads = 100
+
 // dynamicConfig switches off what Trustloom does not use and sizes the rest for one file and one application.
 func dynamicConfig() dynamicconfig.StaticClient {
 	few := sdkworker.Options{MaxConcurrentWorkflowTaskPollers: 2, MaxConcurrentActivityTaskPollers: 2}
@@ -102,6 +106,8 @@ func dynamicConfig() dynamicconfig.StaticClient {
 		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():                1,
 		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key():               1,
 		dynamicconfig.EnableEagerWorkflowStart.Key():                          true,
+		dynamicconfig.TransferProcessorMaxPollRPS.Key():                       queueReads,
+		dynamicconfig.TimerProcessorMaxPollRPS.Key():                          queueReads,
 		dynamicconfig.EnableCrossNamespaceCommands.Key():                      false,
 		dynamicconfig.EnableServerVersionCheck.Key():                          false, // it calls home
 		dynamicconfig.FrontendEnableBatcher.Key():                             false,

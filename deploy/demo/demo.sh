@@ -5,6 +5,9 @@
 #   -> a second device, which waits until a person approves -> certificate
 # Every chain is verified. It needs bash, curl, OpenSSL 3 and the programs in
 # bin/ (make build); everything it starts or writes is gone afterwards.
+#
+# With DEMO_STORE=pkcs11 the CA keys are made on a token, which DEMO_FLAGS names:
+#   DEMO_FLAGS='--pkcs11-module M --pkcs11-token LABEL --pkcs11-pin-file FILE'
 set -euo pipefail
 
 bin=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/bin
@@ -121,8 +124,10 @@ http=$(free_port)
 while [ "$http" = "$https" ]; do http=$(free_port); done
 
 say "A server of its own, with everything in one folder"
-show trustloomd serve --data-dir data --https-addr "127.0.0.1:$https" --http-addr "127.0.0.1:$http" '&'
-trustloomd serve --data-dir data --https-addr "127.0.0.1:$https" --http-addr "127.0.0.1:$http" >server.log 2>&1 &
+read -ra flags <<<"${DEMO_FLAGS:-}"
+serve=(trustloomd serve --data-dir data --https-addr "127.0.0.1:$https" --http-addr "127.0.0.1:$http" "${flags[@]}")
+show "${serve[@]}" '&'
+"${serve[@]}" >server.log 2>&1 &
 server=$!
 run trustloomd healthcheck --url "http://127.0.0.1:$http" --wait 30s
 echo
@@ -130,7 +135,7 @@ run export TRUSTLOOM_URL="https://127.0.0.1:$https"
 est=$TRUSTLOOM_URL/.well-known/est/press-shop
 
 say "A first PKI: root, issuing CA, domain"
-run trustloom pki init
+run trustloom pki init --store "${DEMO_STORE:-software}"
 
 say "The operator registers a device and gets its one-time secret"
 show trustloom devices register press-01 --domain press-shop --serial-number 4711 -o json

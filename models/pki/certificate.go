@@ -3,13 +3,12 @@
 package pki
 
 import (
-	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
 	"sync"
@@ -36,14 +35,15 @@ type TBS struct {
 // Builder makes to-be-signed certificates. It is safe for concurrent use, and
 // worth keeping: it chooses its lints and makes its stand-in key once.
 type Builder struct {
-	setup func() (linter, *ecdsa.PrivateKey)
+	setup func() (linter, ed25519.PrivateKey)
 }
 
 // NewBuilder returns a Builder, which prepares itself on first use.
 func NewBuilder() *Builder {
-	return &Builder{setup: sync.OnceValues(func() (linter, *ecdsa.PrivateKey) {
+	return &Builder{setup: sync.OnceValues(func() (linter, ed25519.PrivateKey) {
 		// GenerateKey cannot fail: the random source aborts the program instead.
-		key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		// Of all keys, crypto/x509 signs and checks with this kind the fastest.
+		_, key, _ := ed25519.GenerateKey(rand.Reader)
 		return newLinter(), key
 	})}
 }
@@ -78,11 +78,11 @@ func (b *Builder) BuildTBS(template *x509.Certificate, pub crypto.PublicKey, iss
 	if issuer.Certificate != nil {
 		parent = &x509.Certificate{RawSubject: issuer.Certificate.RawSubject}
 	}
-	signed, err := encode(own, parent, pub, standIn, template.Extensions)
+	signed, err := x509.CreateCertificate(rand.Reader, own, parent, pub, standIn)
 	if err != nil {
 		return nil, denied("the certificate cannot be encoded").Because(err)
 	}
-	tbs, dressed, err := replaceAlgorithm(signed, algorithm.identifier)
+	tbs, dressed, err := recast(signed, algorithm.identifier, template.Extensions, own.ExtraExtensions)
 	if err != nil {
 		return nil, err
 	}
@@ -158,25 +158,29 @@ func splitTBS(tbs []byte) (head, algorithm, tail cryptobyte.String, ok bool) {
 	return before[:len(version)+len(serial)], algorithm, fields, ok
 }
 
-// replaceAlgorithm returns the TBSCertificate of a certificate with another
-// AlgorithmIdentifier, and a certificate around it for the lints to look at.
-func replaceAlgorithm(certificate, identifier []byte) (tbs, dressed []byte, err error) {
+// recast returns the TBSCertificate of a certificate with the issuer's
+// AlgorithmIdentifier, and with its extensions as critical as wanted asks for
+// unless they are fixed; and a certificate around it for the lints to look at.
+func recast(certificate, identifier []byte, wanted, fixed []pkix.Extension) (tbs, dressed []byte, err error) {
 	in := cryptobyte.String(certificate)
 	var outer, old, signature cryptobyte.String
 	ok := in.ReadASN1(&outer, der.SEQUENCE) && outer.ReadASN1Element(&old, der.SEQUENCE) &&
 		outer.SkipASN1(der.SEQUENCE) && outer.ReadASN1(&signature, der.BIT_STRING)
-	head, algorithm, tail, okTBS := splitTBS(old)
+	head, _, tail, okTBS := splitTBS(old)
 	if !ok || !okTBS {
 		return nil, nil, fault("the encoded certificate cannot be read back")
 	}
-	if bytes.Equal(algorithm, identifier) {
-		return old, certificate, nil
+	rest := []byte(tail)
+	if len(wanted) > 0 {
+		if rest, err = markCritical(tail, wanted, fixed); err != nil {
+			return nil, nil, err
+		}
 	}
 	var b cryptobyte.Builder
 	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddBytes(head)
 		b.AddBytes(identifier)
-		b.AddBytes(tail)
+		b.AddBytes(rest)
 	})
 	if tbs, err = b.Bytes(); err != nil {
 		return nil, nil, fault("encode the certificate").Because(err)

@@ -3,38 +3,71 @@
 package pki
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// encode returns the certificate as crypto/x509 writes it, signed by signer,
-// with the criticality that wanted asks for. The values of wanted are not
-// looked at: extensions are written from the fields of the template only.
-func encode(template, parent *x509.Certificate, pub crypto.PublicKey, signer crypto.Signer, wanted []pkix.Extension) ([]byte, error) {
-	usual, err := x509.CreateCertificate(rand.Reader, template, parent, pub, signer)
-	if err != nil || len(wanted) == 0 {
-		return usual, err
+// markCritical returns the fields of a TBSCertificate from the issuer on (RFC
+// 5280 §4.1), with the extensions as critical as wanted asks for. The values
+// of wanted are not looked at, and neither are extensions of it that the
+// certificate does not have. Those of fixed stay as they are.
+func markCritical(fields cryptobyte.String, wanted, fixed []pkix.Extension) ([]byte, error) {
+	rest := fields
+	var subject, extensions cryptobyte.String
+	ok := rest.SkipASN1(der.SEQUENCE) && rest.SkipASN1(der.SEQUENCE) && rest.ReadASN1(&subject, der.SEQUENCE) && rest.SkipASN1(der.SEQUENCE)
+	before := fields[:len(fields)-len(rest)]
+	ok = ok && rest.ReadASN1(&extensions, der.Tag(3).ContextSpecific().Constructed()) && rest.Empty() &&
+		extensions.ReadASN1(&extensions, der.SEQUENCE)
+	var b cryptobyte.Builder
+	b.AddBytes(before)
+	b.AddASN1(der.Tag(3).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
+		b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+			for ok && !extensions.Empty() {
+				var e pkix.Extension
+				if e, ok = readExtension(&extensions); ok {
+					addExtension(b, e, criticality(e, wanted, fixed, subject.Empty()))
+				}
+			}
+		})
+	})
+	marked, err := b.Bytes()
+	if !ok || err != nil {
+		return nil, fault("the extensions of the encoded certificate cannot be read back").Because(err)
 	}
-	parsed, err := x509.ParseCertificate(usual)
-	if err != nil {
-		return nil, err
-	}
-	changed := *template
-	changed.ExtraExtensions = slices.Clone(template.ExtraExtensions)
-	for _, w := range wanted {
-		i := slices.IndexFunc(parsed.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(w.Id) })
-		if i < 0 || slices.ContainsFunc(changed.ExtraExtensions, func(e pkix.Extension) bool { return e.Id.Equal(w.Id) }) {
-			continue
+	return marked, nil
+}
+
+func readExtension(in *cryptobyte.String) (e pkix.Extension, ok bool) {
+	var fields cryptobyte.String
+	var oid asn1.ObjectIdentifier
+	ok = in.ReadASN1(&fields, der.SEQUENCE) && fields.ReadASN1ObjectIdentifier(&oid) &&
+		fields.ReadOptionalASN1Boolean(&e.Critical, der.BOOLEAN, false) &&
+		fields.ReadASN1Bytes(&e.Value, der.OCTET_STRING) && fields.Empty()
+	e.Id = oid
+	return e, ok
+}
+
+func addExtension(b *cryptobyte.Builder, e pkix.Extension, critical bool) {
+	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(e.Id)
+		if critical {
+			b.AddASN1Boolean(true)
 		}
-		extension := parsed.Extensions[i]
-		extension.Critical = w.Critical || mustBeCritical(w.Id, len(parsed.Subject.Names) == 0)
-		changed.ExtraExtensions = append(changed.ExtraExtensions, extension)
+		b.AddASN1OctetString(e.Value)
+	})
+}
+
+func criticality(e pkix.Extension, wanted, fixed []pkix.Extension, subjectIsEmpty bool) bool {
+	same := func(other pkix.Extension) bool { return other.Id.Equal(e.Id) }
+	i := slices.IndexFunc(wanted, same)
+	if i < 0 || slices.ContainsFunc(fixed, same) {
+		return e.Critical
 	}
-	return x509.CreateCertificate(rand.Reader, &changed, parent, pub, signer)
+	return wanted[i].Critical || mustBeCritical(e.Id, subjectIsEmpty)
 }
 
 // mustBeCritical reports whether the extension alone says whose certificate

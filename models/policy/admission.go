@@ -93,11 +93,16 @@ func profileIsAllowed(a Admission) string {
 }
 
 func deviceMayAsk(a Admission) string {
-	switch {
-	case a.Device.DomainID != a.Domain.ID:
+	if a.Device.DomainID != a.Domain.ID {
 		return fmt.Sprintf("device %s does not belong to domain %s", a.Device.Name, a.Domain.Name)
-	case a.Device.State == models.DeviceSuspended, a.Device.State == models.DeviceDecommissioned:
-		return fmt.Sprintf("device %s is %s", a.Device.Name, a.Device.State)
+	}
+	return Closed(a.Device)
+}
+
+// Closed returns why a device gets nothing at all, or the empty string.
+func Closed(d *models.Device) string {
+	if d.State == models.DeviceSuspended || d.State == models.DeviceDecommissioned {
+		return fmt.Sprintf("device %s is %s", d.Name, d.State)
 	}
 	return ""
 }

@@ -41,7 +41,7 @@ func (a *App) relay(ctx context.Context) {
 		case <-promises.C:
 			a.keepPromises(ctx)
 		case <-rows.C:
-			cursor = a.rehydrate(ctx, cursor)
+			cursor, _ = a.rehydrate(ctx, cursor)
 			a.rehydrateCAs(ctx)
 		}
 	}
@@ -78,7 +78,7 @@ func (a *App) keep(ctx context.Context, item models.OutboxItem) error {
 	case models.OutboxStartOnboarding, models.OutboxStartEnrollment:
 		return a.restart(ctx, models.RequestID(item.SubjectID))
 	case models.OutboxStartAuthority:
-		return a.stories.StartAuthority(ctx, models.CAID(item.SubjectID))
+		return a.startAuthority(ctx, models.CAID(item.SubjectID))
 	case models.OutboxWakeApproval:
 		return a.stories.WakeApproval(ctx, item.WorkflowID, models.ApprovalID(item.SubjectID))
 	case models.OutboxWithdraw:
@@ -110,36 +110,51 @@ func (a *App) restart(ctx context.Context, id models.RequestID) error {
 	return a.stories.Restart(ctx, req)
 }
 
-// rehydrateAll goes over every unfinished row once, at the start.
+// startAuthority starts the making of a CA unless it has ended meanwhile.
+func (a *App) startAuthority(ctx context.Context, id models.CAID) error {
+	ca, err := a.store.FindCA(ctx, id)
+	if err != nil || ca.State != models.CAPending {
+		return err
+	}
+	return a.stories.StartAuthority(ctx, id)
+}
+
+// rehydrateAll goes over every unfinished row once, at the start, and keeps
+// the promises between the batches. If the engine or the database is away it
+// leaves the rest to the later rounds.
 func (a *App) rehydrateAll(ctx context.Context) {
 	a.rehydrateCAs(ctx)
-	for cursor := a.rehydrate(ctx, ""); cursor != ""; cursor = a.rehydrate(ctx, cursor) {
-		if ctx.Err() != nil {
-			return
-		}
+	cursor, well := a.rehydrate(ctx, "")
+	for cursor != "" && well && ctx.Err() == nil {
+		a.keepPromises(ctx)
+		cursor, well = a.rehydrate(ctx, cursor)
 	}
 }
 
 // rehydrate restarts the stories of the next unfinished requests after
 // cursor, and finishes inline requests that were left half-way. It returns the
-// next cursor, empty at the end.
-func (a *App) rehydrate(ctx context.Context, cursor models.RequestID) models.RequestID {
+// next cursor, empty at the end, and whether engine and database were there:
+// when they are away, every single row would cost the time of a failed call.
+func (a *App) rehydrate(ctx context.Context, cursor models.RequestID) (next models.RequestID, well bool) {
 	unfinished, err := a.store.UnfinishedRequests(ctx, cursor, rehydrateBatch)
 	if err != nil {
 		a.log.Warn("unfinished requests cannot be read", "error", err)
-		return cursor
+		return cursor, false
 	}
 	for i := range unfinished {
 		req := &unfinished[i]
 		cursor = req.ID
 		if err := a.rehydrateOne(ctx, req); err != nil {
 			a.log.Warn("an unfinished request goes on later", "request", req.ID, "error", err)
+			if req.WorkflowID != "" && models.KindOf(err) == models.KindUnavailable {
+				return cursor, false // after this one, which may be the reason
+			}
 		}
 	}
 	if len(unfinished) < rehydrateBatch {
-		return ""
+		return "", true
 	}
-	return cursor
+	return cursor, true
 }
 
 func (a *App) rehydrateOne(ctx context.Context, req *models.Request) error {
@@ -150,6 +165,13 @@ func (a *App) rehydrateOne(ctx context.Context, req *models.Request) error {
 		return nil // a process may be at it
 	}
 	_, err := a.acts.Issuance.Finish(ctx, req)
+	switch models.KindOf(err) {
+	case models.KindInvalid, models.KindDenied, models.KindNotFound: // never passes: the key is gone, for example
+		a.log.Error("an unfinished request fails for good", "request", req.ID, "error", err)
+		_, err = a.acts.Requests.AbandonRequest(ctx, activities.AbandonInput{
+			RequestID: req.ID, State: models.RequestFailed, Kind: models.KindOf(err).String(), Text: models.PublicText(err),
+		})
+	}
 	return err
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package main
+package app_test
 
 import (
 	"os"
@@ -15,7 +15,7 @@ import (
 	"github.com/trustloom/trustloom/cmd/trustloomd/app"
 )
 
-const configurationPage = "../../docs/operations/configuration.md"
+const configurationPage = "../../../docs/operations/configuration.md"
 
 func readPage(t *testing.T) string {
 	t.Helper()
@@ -35,7 +35,10 @@ var quotedDefault = regexp.MustCompile("^`([^`]+)`$")
 
 func TestThePageHasEverySettingWithItsDefault(t *testing.T) {
 	want, documented := map[string]string{}, map[string]string{}
-	serveCommand().Flags().VisitAll(func(f *pflag.Flag) { want[f.Name] = strings.Trim(f.DefValue, "[]") })
+	var cfg app.Config
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	cfg.Bind(flags)
+	flags.VisitAll(func(f *pflag.Flag) { want[f.Name] = strings.Trim(f.DefValue, "[]") })
 	for _, row := range settingRow.FindAllStringSubmatch(readPage(t), -1) {
 		documented[row[1]] = ""
 		if quoted := quotedDefault.FindStringSubmatch(row[2]); quoted != nil {
