@@ -20,16 +20,9 @@ import (
 // request key before anything is signed; exactly those bytes are signed; the
 // first signature recorded wins and only it is ever released.
 type Issuance struct {
-	cfg Config
-}
-
-// Facts are the rows that an issuance rests on.
-type Facts struct {
-	Device  *models.Device
-	Domain  *models.Domain
-	CA      *models.CA
-	Profile *policy.Profile
-	Version int // of the profile
+	cfg      Config
+	profiles policy.Cache
+	certs    pki.Cache // of CAs
 }
 
 // ReserveResult says what to sign, and whether signing stays in this process.
@@ -132,7 +125,11 @@ func (i *Issuance) signAgain(ctx context.Context, id models.CertificateID) (*mod
 	if err != nil {
 		return nil, err
 	}
-	return i.signAndRecord(ctx, cert, nil)
+	ca, err := i.cfg.Store.FindCA(ctx, cert.IssuerCAID)
+	if err != nil {
+		return nil, err
+	}
+	return i.signAndRecord(ctx, cert, ca, nil)
 }
 
 // Issue is the inline lane: req, which must be new, is issued at once in this
@@ -169,7 +166,7 @@ func (i *Issuance) Issue(ctx context.Context, req *models.Request, facts *Facts,
 	if !inserted {
 		return i.Finish(ctx, req)
 	}
-	return i.signAndRecord(ctx, cert, req)
+	return i.signAndRecord(ctx, cert, facts.CA, req)
 }
 
 // Check does everything that comes before the reservation of req, lint
@@ -210,29 +207,32 @@ func (i *Issuance) Finish(ctx context.Context, req *models.Request) (*models.Cer
 	return i.cfg.Store.FindCertificate(ctx, cert.ID)
 }
 
-// signAndRecord signs cert's stored bytes and records the result. If req is
-// given it is ended as issued in the same transaction.
-func (i *Issuance) signAndRecord(ctx context.Context, cert *models.Certificate, req *models.Request) (*models.Certificate, error) {
-	ca, err := i.cfg.Store.FindCA(ctx, cert.IssuerCAID)
-	if err != nil {
-		return nil, err
-	}
+// signAndRecord signs cert's stored bytes with the key of its CA and records
+// the result. If req is given it is ended as issued in the same transaction.
+func (i *Issuance) signAndRecord(ctx context.Context, cert *models.Certificate, ca *models.CA, req *models.Request) (*models.Certificate, error) {
 	der, err := i.cfg.Issuer.Issue(ctx, ca, cert.TBS)
 	if err != nil {
 		return nil, err
 	}
 	i.cfg.Fault(FaultAfterSign)
-	if err := i.record(ctx, cert, der, req); err != nil {
+	won, err := i.record(ctx, cert, der, req)
+	if err != nil {
 		return nil, err
 	}
 	i.cfg.Fault(FaultAfterRecord)
-	return i.cfg.Store.FindCertificate(ctx, cert.ID)
+	if !won { // what another attempt recorded is the certificate
+		return i.cfg.Store.FindCertificate(ctx, cert.ID)
+	}
+	return cert, nil
 }
 
-func (i *Issuance) record(ctx context.Context, cert *models.Certificate, der []byte, req *models.Request) error {
-	fingerprint := sha256.Sum256(der)
-	return i.cfg.write(ctx, func(tx *store.Tx) error {
-		won, err := tx.RecordCertificate(cert.ID, der, hex.EncodeToString(fingerprint[:]))
+// record stores der unless a signature is recorded already, and reports
+// whether it did. Then cert has it, too.
+func (i *Issuance) record(ctx context.Context, cert *models.Certificate, der []byte, req *models.Request) (won bool, err error) {
+	sum := sha256.Sum256(der)
+	fingerprint := hex.EncodeToString(sum[:])
+	err = i.cfg.write(ctx, func(tx *store.Tx) (err error) {
+		won, err = tx.RecordCertificate(cert.ID, der, fingerprint)
 		if err != nil || !won {
 			return err
 		}
@@ -248,32 +248,10 @@ func (i *Issuance) record(ctx context.Context, cert *models.Certificate, der []b
 		}
 		return tx.Audit(certificateEvent(req, cert, "certificate.issued"))
 	})
-}
-
-// Facts reads the rows that the issuance of req rests on, with the version of
-// the profile that was decided on.
-func (i *Issuance) Facts(ctx context.Context, req *models.Request) (*Facts, error) {
-	device, err := i.cfg.Store.FindDevice(ctx, req.DeviceID)
-	if err != nil {
-		return nil, err
+	if won && err == nil {
+		cert.DER, cert.Fingerprint, cert.State = der, fingerprint, models.CertificateIssued
 	}
-	domain, err := i.cfg.Store.FindDomain(ctx, req.DomainID)
-	if err != nil {
-		return nil, err
-	}
-	ca, err := i.cfg.Store.FindCA(ctx, domain.IssuingCAID)
-	if err != nil {
-		return nil, err
-	}
-	row, err := i.cfg.Store.FindProfileVersion(ctx, req.ProfileName, req.ProfileVersion)
-	if err != nil {
-		return nil, err
-	}
-	profile, err := policy.ParseProfile(row.Document)
-	if err != nil {
-		return nil, fmt.Errorf("parse stored profile %s version %d: %w", row.Name, row.Version, err)
-	}
-	return &Facts{Device: device, Domain: domain, CA: ca, Profile: profile, Version: row.Version}, nil
+	return won, err
 }
 
 // prepare builds the reservation for req: what would be signed, linted.
@@ -281,7 +259,7 @@ func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Fact
 	if err := stillOpen(facts, i.cfg.Now()); err != nil {
 		return nil, err
 	}
-	csr, err := pki.ParseCSR(req.CSR)
+	csr, err := facts.request(req)
 	if err != nil {
 		return nil, err
 	}
@@ -292,7 +270,7 @@ func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Fact
 	if err != nil {
 		return nil, err
 	}
-	issuerCert, err := x509.ParseCertificate(facts.CA.CertificateDER)
+	issuerCert, err := i.certs.Parse(facts.CA.CertificateDER)
 	if err != nil {
 		return nil, fmt.Errorf("parse certificate of CA %s: %w", facts.CA.Name, err)
 	}
@@ -327,7 +305,7 @@ func (i *Issuance) template(ctx context.Context, req *models.Request, facts *Fac
 		template, _, err := facts.Profile.Template(csr, who, i.cfg.Now())
 		return template, err
 	}
-	predecessor, err := i.cfg.Store.FindCertificate(ctx, req.PredecessorID)
+	predecessor, err := i.predecessor(ctx, req, facts)
 	if err != nil {
 		return nil, err
 	}

@@ -70,14 +70,15 @@ func (d *Door) own(ctx context.Context, domain *models.Domain, row *models.Certi
 	case row.DomainID != domain.ID:
 		return Identity{}, models.Errorf(models.KindDenied, "the client certificate belongs to another domain")
 	}
-	if err := d.verifyOwn(ctx, row, leaf, now); err != nil {
+	issuer, err := d.verifyOwn(ctx, row, leaf, now)
+	if err != nil {
 		return Identity{}, err
 	}
 	device, err := d.cfg.Store.FindDevice(ctx, row.DeviceID)
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{Method: method, Subject: row.Fingerprint, Device: device, Key: string(device.ID), Certificate: row}, nil
+	return Identity{Method: method, Subject: row.Fingerprint, Device: device, Key: string(device.ID), Certificate: row, Issuer: issuer}, nil
 }
 
 // predecessor authenticates a renewal: by the certificate that is renewed, and

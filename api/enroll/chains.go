@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/trustloom/trustloom/models"
@@ -18,32 +17,8 @@ type chain struct {
 	certs       []*x509.Certificate // the CA's own first, the root last
 }
 
-// chainCache keeps parsed certificates by the CA's certificate, so that a
-// request does not parse its issuers again. The rows are read every time:
-// their state must be the present one.
-type chainCache struct {
-	mu    sync.Mutex
-	certs map[models.CertificateID]*x509.Certificate
-}
-
-func (c *chainCache) parse(ca *models.CA) (*x509.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if cert := c.certs[ca.CertificateID]; cert != nil {
-		return cert, nil
-	}
-	cert, err := x509.ParseCertificate(ca.CertificateDER)
-	if err != nil {
-		return nil, fmt.Errorf("parse certificate of CA %s: %w", ca.Name, err)
-	}
-	if c.certs == nil {
-		c.certs = map[models.CertificateID]*x509.Certificate{}
-	}
-	c.certs[ca.CertificateID] = cert
-	return cert, nil
-}
-
-// chain returns the chain of a CA.
+// chain returns the chain of a CA. The rows are read every time: their state
+// must be the present one.
 func (d *Door) chain(ctx context.Context, id models.CAID) (chain, error) {
 	authorities, err := d.cfg.Store.CAChain(ctx, id)
 	if err != nil {
@@ -51,9 +26,9 @@ func (d *Door) chain(ctx context.Context, id models.CAID) (chain, error) {
 	}
 	c := chain{authorities: authorities}
 	for _, ca := range authorities {
-		cert, err := d.chains.parse(ca)
+		cert, err := d.certs.Parse(ca.CertificateDER)
 		if err != nil {
-			return chain{}, err
+			return chain{}, fmt.Errorf("parse certificate of CA %s: %w", ca.Name, err)
 		}
 		c.certs = append(c.certs, cert)
 	}
@@ -62,15 +37,15 @@ func (d *Door) chain(ctx context.Context, id models.CAID) (chain, error) {
 
 // verifyOwn validates the path of a certificate that we issued (RFC 5280 §6)
 // and refuses it if a CA above it was revoked. The extended key usage does not
-// matter here: a server certificate renews itself, too.
-func (d *Door) verifyOwn(ctx context.Context, row *models.Certificate, leaf *x509.Certificate, now time.Time) error {
+// matter here: a server certificate renews itself, too. It returns the CA.
+func (d *Door) verifyOwn(ctx context.Context, row *models.Certificate, leaf *x509.Certificate, now time.Time) (*models.CA, error) {
 	c, err := d.chain(ctx, row.IssuerCAID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, ca := range c.authorities {
 		if ca.State == models.CARevoked {
-			return models.Errorf(models.KindUnauthenticated, "the CA %s of the client certificate is revoked", ca.Name)
+			return nil, models.Errorf(models.KindUnauthenticated, "the CA %s of the client certificate is revoked", ca.Name)
 		}
 	}
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
@@ -82,7 +57,7 @@ func (d *Door) verifyOwn(ctx context.Context, row *models.Certificate, leaf *x50
 		Roots: roots, Intermediates: intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
-		return models.Errorf(models.KindUnauthenticated, "the client certificate does not verify").Because(err)
+		return nil, models.Errorf(models.KindUnauthenticated, "the client certificate does not verify").Because(err)
 	}
-	return nil
+	return c.authorities[0], nil
 }

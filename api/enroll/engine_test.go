@@ -132,8 +132,14 @@ func (w *world) decide(told *workflows.Client, approval *models.Approval) {
 		}
 		return tx.SaveApproval(a)
 	})
-	if err == nil {
-		err = told.WakeApproval(context.Background(), approval.WorkflowID, approval.ID)
+	for range 5 { // as the relay does: the story may end in the very moment
+		if err == nil {
+			if err = told.WakeApproval(context.Background(), approval.WorkflowID, approval.ID); err == nil {
+				return
+			}
+			w.t.Logf("woken again: %v", err)
+			err = nil
+		}
 	}
 	if err != nil && models.KindOf(err) != models.KindConflict {
 		w.t.Error(err)

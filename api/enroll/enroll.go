@@ -18,6 +18,8 @@ import (
 
 	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
+	"github.com/trustloom/trustloom/models/policy"
 	"github.com/trustloom/trustloom/models/store"
 	"github.com/trustloom/trustloom/workflows"
 )
@@ -41,10 +43,11 @@ const maxWaiters = 256
 
 // Door takes the submissions of every protocol.
 type Door struct {
-	cfg     Config
-	flights singleflight.Group
-	waiters chan struct{}
-	chains  chainCache
+	cfg      Config
+	flights  singleflight.Group
+	waiters  chan struct{}
+	certs    pki.Cache // of CAs
+	profiles policy.Cache
 }
 
 // New returns the door over cfg.
@@ -76,6 +79,8 @@ type Identity struct {
 	// Certificate is the certificate that authenticated the device, if it is
 	// one of ours.
 	Certificate *models.Certificate
+	// Issuer is the CA of Certificate, as it is now.
+	Issuer *models.CA
 	// SecretUsed says that the one-time secret was used before, so that only
 	// the request that used it may be repeated.
 	SecretUsed bool

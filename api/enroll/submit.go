@@ -171,15 +171,19 @@ func (d *Door) facts(ctx context.Context, s *Submission) (*activities.Facts, err
 	if err != nil {
 		return nil, err
 	}
-	profile, err := policy.ParseProfile(row.Document)
-	if err != nil {
-		return nil, fmt.Errorf("parse stored profile %s version %d: %w", row.Name, row.Version, err)
-	}
-	ca, err := d.cfg.Store.FindCA(ctx, s.Domain.IssuingCAID)
+	profile, err := d.profiles.Parse(row)
 	if err != nil {
 		return nil, err
 	}
-	return &activities.Facts{Device: s.Who.Device, Domain: s.Domain, CA: ca, Profile: profile, Version: row.Version}, nil
+	ca := s.Who.Issuer
+	if ca == nil || ca.ID != s.Domain.IssuingCAID {
+		if ca, err = d.cfg.Store.FindCA(ctx, s.Domain.IssuingCAID); err != nil {
+			return nil, err
+		}
+	}
+	return &activities.Facts{
+		Device: s.Who.Device, Domain: s.Domain, CA: ca, Profile: profile, Version: row.Version, CSR: s.CSR, Predecessor: s.Predecessor,
+	}, nil
 }
 
 // decide asks policy. A refusal is an error and leaves no row.

@@ -49,9 +49,30 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(health)
 }
 
-// health asks every check. What exactly is wrong goes to the log; the answer
-// names only which part is down, because anybody may read it.
+// probeInterval is how long an answer is good. Anybody may ask, however often:
+// that must neither load the database, the engine and the token nor fill the log.
+const probeInterval = 100 * time.Millisecond
+
+// health tells what the checks said last, or asks them.
 func (s *Server) health(ctx context.Context) Health {
+	s.probing.Lock()
+	defer s.probing.Unlock()
+	if s.probed.IsZero() || time.Since(s.probed) > probeInterval {
+		s.last = s.probe(context.WithoutCancel(ctx)) // for everybody who asks, not for the first only
+		s.probed = time.Now()
+	}
+	health := s.last
+	select {
+	case <-s.draining:
+		health.Status = "stopping"
+	default:
+	}
+	return health
+}
+
+// probe asks every check. What exactly is wrong goes to the log; the answer
+// names only which part is down, because anybody may read it.
+func (s *Server) probe(ctx context.Context) Health {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	health := Health{Status: "ready", Checks: make(map[string]string, len(s.cfg.Checks))}
@@ -70,11 +91,6 @@ func (s *Server) health(ctx context.Context) Health {
 		})
 	}
 	all.Wait()
-	select {
-	case <-s.draining:
-		health.Status = "stopping"
-	default:
-	}
 	return health
 }
 

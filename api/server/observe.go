@@ -29,10 +29,15 @@ func Observe(log *slog.Logger, next http.Handler) http.Handler {
 		w.Header().Set(RequestIDHeader, id)
 		seen, begun := &statusWriter{ResponseWriter: w, status: http.StatusOK}, time.Now()
 		next.ServeHTTP(seen, r)
-		log.Info("answered", "method", r.Method, "path", r.URL.Path, "status", seen.status,
+		log.Info("answered", "method", r.Method, "path", clip(r.URL.Path), "status", seen.status,
 			"took", time.Since(begun).Round(time.Microsecond), "request_id", id, "address", r.RemoteAddr)
 	})
 }
+
+// maxPath is how much of a path is logged: a stranger may send 32 KiB of it.
+const maxPath = 256
+
+func clip(path string) string { return path[:min(len(path), maxPath)] }
 
 // statusWriter remembers the status of an answer.
 type statusWriter struct {

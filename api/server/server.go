@@ -40,6 +40,10 @@ type Server struct {
 	draining  chan struct{}
 	drainOnce sync.Once
 	down      sync.Map // check name -> whether it was down when last asked
+
+	probing sync.Mutex // guards what the checks said last
+	probed  time.Time
+	last    Health
 }
 
 // Open takes the addresses, so that a port that is taken is reported before

@@ -83,6 +83,11 @@ func (s *responder) writeText(w http.ResponseWriter, status int, text, requestID
 // oneLine keeps a body that says one thing one line long.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
+// maxPath is how much of a path is logged: a stranger may send a long one.
+const maxPath = 256
+
+func clip(path string) string { return path[:min(len(path), maxPath)] }
+
 // log notes the refusal with its cause; what is our fault stands out.
 func (s *responder) log(r *http.Request, requestID string, status int, err error) {
 	level := slog.LevelInfo
@@ -90,6 +95,6 @@ func (s *responder) log(r *http.Request, requestID string, status int, err error
 		level = slog.LevelError
 	}
 	s.logger.LogAttrs(r.Context(), level, "EST request refused", slog.Int("status", status), slog.String("method", r.Method),
-		slog.String("path", r.URL.EscapedPath()), slog.String("remote", r.RemoteAddr), slog.String("request_id", requestID),
+		slog.String("path", clip(r.URL.EscapedPath())), slog.String("remote", r.RemoteAddr), slog.String("request_id", requestID),
 		slog.String("error", err.Error()))
 }

@@ -29,6 +29,7 @@ type Issuer interface {
 // Local is the Issuer for CAs in our own key stores.
 type Local struct {
 	stores hsm.Stores
+	certs  pki.Cache // of CAs
 }
 
 // NewLocal returns the Issuer over the given key stores.
@@ -43,7 +44,7 @@ func (l *Local) Issue(ctx context.Context, ca *models.CA, tbs []byte) ([]byte, e
 	}
 	var certificate *x509.Certificate
 	if len(ca.CertificateDER) > 0 {
-		if certificate, err = x509.ParseCertificate(ca.CertificateDER); err != nil {
+		if certificate, err = l.certs.Parse(ca.CertificateDER); err != nil {
 			return nil, fmt.Errorf("parse certificate of CA %s: %w", ca.Name, err)
 		}
 	}

@@ -45,7 +45,7 @@ func readExtension(in *cryptobyte.String) (e pkix.Extension, ok bool) {
 	var fields cryptobyte.String
 	var oid asn1.ObjectIdentifier
 	ok = in.ReadASN1(&fields, der.SEQUENCE) && fields.ReadASN1ObjectIdentifier(&oid) &&
-		fields.ReadOptionalASN1Boolean(&e.Critical, der.BOOLEAN, false) &&
+		(!fields.PeekASN1Tag(der.BOOLEAN) || fields.ReadASN1Boolean(&e.Critical)) &&
 		fields.ReadASN1Bytes(&e.Value, der.OCTET_STRING) && fields.Empty()
 	e.Id = oid
 	return e, ok

@@ -22,10 +22,25 @@ type EventFilter struct {
 }
 
 // Audit adds an audit event about the change that this transaction makes. It
-// sets the event's ID and time.
+// sets the event's ID and time. The event is written with the others of the
+// transaction before that commits; reads within the transaction do not see it.
 func (tx *Tx) Audit(e models.Event) error {
+	if *tx.broken != nil {
+		return *tx.broken
+	}
 	e.ID, e.At = models.NewID[models.EventID](), tx.clock()
-	return tx.add(&e, quoted("event", e.ID))
+	tx.events = append(tx.events, e)
+	return nil
+}
+
+// flushEvents writes what Audit collected.
+func (tx *Tx) flushEvents() error {
+	if len(tx.events) == 0 {
+		return nil
+	}
+	err := tx.session().Create(&tx.events).Error
+	tx.events = nil
+	return tx.check(err, "events")
 }
 
 // ListEvents returns audit events, newest last.

@@ -27,6 +27,12 @@ const (
 	sqliteReaders = 4
 )
 
+// writerPragmas are the settings of the writer's connection. What a savepoint
+// may have to restore stays in memory instead of a temporary file, and the WAL
+// is carried over into the database at 16 MiB: pages that many transactions
+// change are then copied once for more of them.
+var writerPragmas = []string{"journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32000)", "temp_store(MEMORY)", "wal_autocheckpoint(4000)"}
+
 // openSQLite opens or creates the file at path: one connection for the writer
 // and a pool of readers.
 func openSQLite(ctx context.Context, cfg Config, path string) (*Store, error) {
@@ -37,7 +43,7 @@ func openSQLite(ctx context.Context, cfg Config, path string) (*Store, error) {
 	if err != nil {
 		return nil, translate(err, "database")
 	}
-	writing, err := sql.Open(sqliteDriver, sqliteDSN(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32000)"))
+	writing, err := sql.Open(sqliteDriver, sqliteDSN(path, writerPragmas...))
 	if err != nil {
 		return nil, translate(err, "database")
 	}

@@ -20,7 +20,8 @@ import (
 // returns, and for one goroutine at a time. Its reads see its own writes.
 type Tx struct {
 	*Queries
-	ctx context.Context
+	ctx    context.Context
+	events []models.Event // written at the end, with one statement
 }
 
 // errEnded is what a Tx answers that was kept after its end.
@@ -35,6 +36,9 @@ func (tx *Tx) run(fn func(*Tx) error) error {
 	err := fn(tx)
 	if err == nil {
 		err = *tx.broken
+	}
+	if err == nil {
+		err = tx.flushEvents()
 	}
 	return err
 }
@@ -124,6 +128,9 @@ func find[T any](ctx context.Context, q *Queries, subject, condition string, arg
 		if reflect.ValueOf(a).IsZero() {
 			return nil, models.Errorf(models.KindNotFound, "%s does not exist", subject)
 		}
+	}
+	if q.db.Name() == sqliteDriver && ctx.Err() == nil {
+		ctx = context.WithoutCancel(ctx) // a lookup is over sooner than what could interrupt it has begun
 	}
 	row := new(T)
 	if err := q.with(ctx).Where(condition, args...).Take(row).Error; err != nil {

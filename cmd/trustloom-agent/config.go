@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
+)
+
+const (
+	maxConfig = 256 << 10
+	domainDir = "domain" // name of the domain credential
+)
+
+// document is the file as it is written.
+type document struct {
+	Server       string        `yaml:"server"`
+	CA           string        `yaml:"ca"`
+	Domain       string        `yaml:"domain"`
+	Device       string        `yaml:"device"`
+	StateDir     string        `yaml:"state_dir"`
+	SecretFile   string        `yaml:"secret_file"`
+	SecretAfter  string        `yaml:"secret_file_after"`
+	IDevID       idevid        `yaml:"idevid"`
+	Key          string        `yaml:"key"`
+	Truststore   string        `yaml:"truststore"`
+	Files        files         `yaml:"files"`
+	Hook         hookEntry     `yaml:"hook"`
+	Certificates []certificate `yaml:"certificates"`
+}
+
+// idevid are the files of the manufacturer's certificate.
+type idevid struct {
+	Cert  string `yaml:"certificate"`
+	Chain string `yaml:"chain"`
+	Key   string `yaml:"key"`
+}
+
+type hookEntry struct {
+	Command []string `yaml:"command"`
+	Timeout string   `yaml:"timeout"`
+}
+
+type certificate struct {
+	Name    string    `yaml:"name"`
+	Profile string    `yaml:"profile"`
+	Key     string    `yaml:"key"`
+	Subject subject   `yaml:"subject"`
+	SANs    []string  `yaml:"sans"`
+	Files   files     `yaml:"files"`
+	Hook    hookEntry `yaml:"hook"`
+}
+
+type subject struct {
+	CommonName         string `yaml:"common_name"`
+	SerialNumber       string `yaml:"serial_number"`
+	Organization       string `yaml:"organization"`
+	OrganizationalUnit string `yaml:"organizational_unit"`
+	Country            string `yaml:"country"`
+	State              string `yaml:"state"`
+	Locality           string `yaml:"locality"`
+}
+
+// config is the document, checked and complete; all paths are absolute.
+type config struct {
+	document
+	Wishes []*wish // the domain credential first
+}
+
+// parseDocument reads the file; what it does not know it refuses.
+func parseDocument(data []byte) (*document, error) {
+	d := &document{}
+	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(d)
+	if err != nil && !errors.Is(err, io.EOF) { // an empty file: flags say it all
+		return nil, models.Errorf(models.KindInvalid, "%s", strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	return d, nil
+}
+
+// complete checks the document and fills in what it leaves out. Paths are
+// relative to base.
+func (d *document) complete(base string) (*config, error) {
+	if d.StateDir == "" {
+		return nil, models.Errorf(models.KindInvalid, "name the folder for keys and certificates: state_dir, or --state-dir")
+	}
+	d.SecretAfter = orElse(d.SecretAfter, "keep")
+	if !slices.Contains([]string{"keep", "truncate", "remove"}, d.SecretAfter) {
+		return nil, models.Errorf(models.KindInvalid, "secret_file_after is %q: write keep, truncate or remove", d.SecretAfter)
+	}
+	if (d.IDevID.Cert == "") != (d.IDevID.Key == "") {
+		return nil, models.Errorf(models.KindInvalid, "idevid needs both a certificate and a key")
+	}
+	for _, path := range []*string{&d.CA, &d.StateDir, &d.SecretFile, &d.IDevID.Cert, &d.IDevID.Chain, &d.IDevID.Key, &d.Truststore} {
+		absolute(path, base)
+	}
+	c := &config{document: *d}
+	entries := append([]certificate{{Name: domainDir, Key: d.Key, Files: d.Files, Hook: d.Hook}}, d.Certificates...)
+	for i, entry := range entries {
+		w, err := entry.wish(base, i == 0)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(c.Wishes, func(other *wish) bool { return other.Name == w.Name }) {
+			return nil, models.Errorf(models.KindInvalid, "two certificates have the name %q", w.Name)
+		}
+		c.Wishes = append(c.Wishes, w)
+	}
+	return c, c.checkPaths()
+}
+
+// checkPaths refuses two contents for one path.
+func (c *config) checkPaths() error {
+	owner := map[string]string{}
+	if c.Truststore != "" {
+		owner[c.Truststore] = "the truststore"
+	}
+	for _, w := range c.Wishes {
+		for file, path := range w.Files.byContent() {
+			if path == "" {
+				continue
+			}
+			if other := owner[path]; other != "" {
+				return models.Errorf(models.KindInvalid, "%s is to be %s and %s of %s", path, other, file, w.Name)
+			}
+			owner[path] = file + " of " + w.Name
+		}
+	}
+	return nil
+}
+
+var goodName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// wish checks one entry.
+func (e *certificate) wish(base string, domain bool) (*wish, error) {
+	if !goodName.MatchString(e.Name) {
+		return nil, models.Errorf(models.KindInvalid, "the certificate name %q: write lower-case letters, digits, - and _", e.Name)
+	}
+	if !domain && e.Profile == "" {
+		return nil, models.Errorf(models.KindInvalid, "certificate %s: name its profile, such as tls_server", e.Name)
+	}
+	w := &wish{Name: e.Name, Profile: e.Profile, Key: models.KeyAlgorithm(orElse(e.Key, string(models.ECP256))), Subject: models.Name(e.Subject), Files: e.Files}
+	if keyMakers[w.Key] == nil {
+		return nil, models.Errorf(models.KindInvalid, "certificate %s: the key %q is not one of %s", e.Name, e.Key, strings.Join(keyAlgorithms(), ", "))
+	}
+	if _, err := pki.MarshalName(w.Subject); err != nil && w.Subject != (models.Name{}) {
+		return nil, models.Errorf(models.KindInvalid, "certificate %s: %s", e.Name, models.PublicText(err))
+	}
+	for _, name := range e.SANs {
+		canonical, err := pki.CanonicalSAN(name)
+		if err != nil {
+			return nil, models.Errorf(models.KindInvalid, "certificate %s: %s; write dns:NAME, ip:ADDRESS, uri:URI or email:ADDRESS", e.Name, models.PublicText(err))
+		}
+		w.SANs = append(w.SANs, canonical)
+	}
+	for _, path := range []*string{&w.Files.Key, &w.Files.Cert, &w.Files.Chain, &w.Files.FullChain, &w.Files.Bundle} {
+		absolute(path, base)
+	}
+	var err error
+	w.Hook, err = e.Hook.hook(e.Name)
+	return w, err
+}
+
+func (h *hookEntry) hook(name string) (hook, error) {
+	timeout := defaultHookTimeout
+	if h.Timeout != "" {
+		var err error
+		if timeout, err = time.ParseDuration(h.Timeout); err != nil || timeout <= 0 || timeout > time.Hour {
+			return hook{}, models.Errorf(models.KindInvalid, "certificate %s: the hook's timeout %q: write a time such as 30s, up to 1h", name, h.Timeout)
+		}
+	}
+	if len(h.Command) > 0 && h.Command[0] == "" {
+		return hook{}, models.Errorf(models.KindInvalid, "certificate %s: the hook's command is empty", name)
+	}
+	return hook{Command: h.Command, Timeout: timeout}, nil
+}
+
+func orElse(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}
+
+func absolute(path *string, base string) {
+	if *path != "" && !filepath.IsAbs(*path) {
+		*path = filepath.Join(base, *path)
+	}
+}
+
+// readConfig reads the file at path; that it is not there is no mistake if
+// nobody named it.
+func readConfig(path string, named bool) (*document, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) && !named {
+		return &document{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	if len(data) > maxConfig {
+		return nil, models.Errorf(models.KindInvalid, "the configuration %s is larger than %d KiB", path, maxConfig>>10)
+	}
+	return parseDocument(data)
+}

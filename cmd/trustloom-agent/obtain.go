@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/trustloom/trustloom/integrations/est"
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
+)
+
+// credential is how the agent proves who it is: by a certificate, or by the
+// device's name and one-time secret.
+type credential struct {
+	pair     *tls.Certificate
+	username string
+	password string
+}
+
+// obtain brings a credential one step further. A positive duration says that
+// the server wants to be asked again, with the same request.
+func (a *agent) obtain(ctx context.Context, h *holding, force bool) (time.Duration, error) {
+	current, err := h.store.current()
+	if err != nil {
+		return 0, fmt.Errorf("read the present pair: %w", err)
+	}
+	if name := h.store.refused(); name != "" {
+		if v, err := h.store.version(name); err == nil && v.Wish == h.digest() && a.now().Before(v.due()) {
+			return 0, h.store.install(ctx, h.wish, name)
+		}
+	}
+	usable := current != nil && current.Wish == h.digest() && a.now().Before(current.leaf().NotAfter)
+	p, err := a.resumable(h, current, usable)
+	if err != nil {
+		return 0, err
+	}
+	if p == nil {
+		if usable && !force && a.now().Before(current.due()) {
+			return 0, nil
+		}
+		predecessor := current
+		if !usable {
+			predecessor = nil
+		}
+		if p, err = a.begin(h, predecessor); err != nil {
+			return 0, err
+		}
+	}
+	return a.send(ctx, h, p, current)
+}
+
+// resumable returns the pending request if it still makes sense.
+func (a *agent) resumable(h *holding, current *version, usable bool) (*pending, error) {
+	p, err := h.store.asked()
+	if err != nil || p == nil {
+		return nil, err
+	}
+	renews := p.Predecessor != "" && usable && p.Predecessor == current.Name
+	if p.Wish == h.digest() && (renews || p.Predecessor == "") {
+		return p, nil
+	}
+	return nil, h.store.forget()
+}
+
+// begin makes a key and a request, and keeps both.
+func (a *agent) begin(h *holding, predecessor *version) (*pending, error) {
+	key, keyPEM, err := newKey(h.Key)
+	if err != nil {
+		return nil, err
+	}
+	p := &pending{meta: meta{Wish: h.digest()}, KeyPEM: keyPEM}
+	if predecessor == nil {
+		p.Request, err = h.request(key)
+	} else {
+		p.Predecessor = predecessor.Name
+		p.Request, err = renewalRequest(predecessor.leaf(), key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", err)
+	}
+	return p, h.store.ask(p)
+}
+
+// send asks the server and, if there is a certificate, installs it.
+func (a *agent) send(ctx context.Context, h *holding, p *pending, current *version) (time.Duration, error) {
+	as, err := a.identity(h, p, current)
+	if err != nil {
+		return 0, err
+	}
+	client, err := a.client(h.Profile, as)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	enroll := client.SimpleEnroll
+	if p.Predecessor != "" {
+		enroll = client.SimpleReenroll
+	}
+	result, err := enroll(ctx, p.Request)
+	switch models.KindOf(err) {
+	case models.KindInvalid, models.KindDenied, models.KindConflict: // this request will not be answered otherwise
+		if forgotten := h.store.forget(); forgotten != nil {
+			return 0, forgotten
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	if result.Pending() {
+		a.log.Info("the server wants to be asked again", "certificate", h.Name, "after", result.RetryAfter.String())
+		return result.RetryAfter, a.keepServerCA()
+	}
+	a.fault(faultAnswered)
+	return 0, a.accept(ctx, h, p, client, result.Certificates[0])
+}
+
+// identity chooses how to authenticate: a renewal by what is renewed, an
+// application certificate by the domain credential, onboarding by the IDevID
+// or the secret.
+func (a *agent) identity(h *holding, p *pending, current *version) (credential, error) {
+	if p.Predecessor != "" {
+		return credential{pair: current.Pair}, nil
+	}
+	if h != a.domain() {
+		domain, err := a.domain().store.current()
+		if err != nil {
+			return credential{}, fmt.Errorf("read the domain credential: %w", err)
+		}
+		if domain == nil {
+			return credential{}, models.Errorf(models.KindUnavailable, "there is no domain credential yet: see its error")
+		}
+		return credential{pair: domain.Pair}, nil
+	}
+	if a.cfg.IDevID.Cert != "" {
+		pair, err := loadPair(a.cfg.IDevID.Cert, a.cfg.IDevID.Chain, a.cfg.IDevID.Key)
+		return credential{pair: pair}, err
+	}
+	secret, err := a.secret()
+	if err != nil {
+		return credential{}, err
+	}
+	if secret == "" || a.cfg.Device == "" {
+		return credential{}, models.Errorf(models.KindInvalid, "onboarding needs the device's name and its one-time secret (secret_file, or %s), or an IDevID", secretVariable)
+	}
+	return credential{username: a.cfg.Device, password: secret}, nil
+}
+
+// accept checks what was issued, keeps it with its key, and switches to it.
+func (a *agent) accept(ctx context.Context, h *holding, p *pending, client *est.Client, cert *x509.Certificate) error {
+	authorities, err := client.CACerts(ctx)
+	if err != nil {
+		return fmt.Errorf("get the CA certificates: %w", err)
+	}
+	chain, err := chainOf(cert, authorities)
+	if err != nil {
+		return err
+	}
+	if err := a.trust(authorities); err != nil {
+		return fmt.Errorf("write the truststore: %w", err)
+	}
+	m := meta{Wish: p.Wish, Predecessor: p.Predecessor, Obtained: a.now().UTC()}
+	content, err := versionFiles(m, p.KeyPEM, chain)
+	if err != nil {
+		return err
+	}
+	name, err := h.store.add(content)
+	if err != nil {
+		return err
+	}
+	err = h.store.install(ctx, h.wish, name)
+	if h == a.domain() && p.Predecessor == "" {
+		a.forgetSecret()
+	}
+	if err == nil {
+		a.log.Info("certificate installed", "certificate", h.Name, "serial", pki.SerialHex(cert.SerialNumber), "not_after", when(cert.NotAfter))
+	}
+	return err
+}
+
+// versionFiles are the files of a version.
+func versionFiles(m meta, keyPEM []byte, chain []*x509.Certificate) (map[string][]byte, error) {
+	encoded, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	full := pki.EncodePEM(chain...)
+	return map[string][]byte{
+		fileKey: keyPEM, fileCert: pki.EncodePEM(chain[0]), fileChain: pki.EncodePEM(chain[1:]...), fileFullChain: full,
+		fileBundle: append(bytes.Clone(keyPEM), full...), fileMeta: encoded,
+	}, nil
+}
+
+// chainOf verifies that cert comes from the domain's CAs and returns it with
+// its intermediates, without the root. The check is made at the end of the
+// certificate's lifetime: the device's clock may be wrong.
+func chainOf(cert *x509.Certificate, authorities []*x509.Certificate) ([]*x509.Certificate, error) {
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	for _, ca := range authorities {
+		if bytes.Equal(ca.RawSubject, ca.RawIssuer) {
+			roots.AddCert(ca)
+		} else {
+			intermediates.AddCert(ca)
+		}
+	}
+	chains, err := cert.Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: intermediates, CurrentTime: cert.NotAfter.Add(-time.Second), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	if err != nil {
+		return nil, models.Errorf(models.KindUnavailable, "the certificate is not from the domain's CAs").Because(err)
+	}
+	return chains[0][:len(chains[0])-1], nil
+}
+
+// trust writes the domain's CA certificates for programs that verify others.
+func (a *agent) trust(authorities []*x509.Certificate) error {
+	if err := a.keepServerCA(); err != nil {
+		return err
+	}
+	content := pki.EncodePEM(authorities...)
+	for path, perm := range map[string]os.FileMode{filepath.Join(a.cfg.StateDir, fileTruststore): filePerm, a.cfg.Truststore: 0o644} {
+		if path == "" {
+			continue
+		}
+		if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, content) {
+			continue
+		}
+		if err := replaceFile(path, content, perm); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetSecret does with the file of the used secret what the configuration
+// says. The device has its credential: a failure is told, and no more.
+func (a *agent) forgetSecret() {
+	var err error
+	switch {
+	case a.cfg.SecretFile == "":
+	case a.cfg.SecretAfter == "remove":
+		err = removeFile(a.cfg.SecretFile)
+	case a.cfg.SecretAfter == "truncate":
+		err = os.Truncate(a.cfg.SecretFile, 0)
+	}
+	if err != nil && !os.IsNotExist(err) {
+		a.log.Warn("the file of the used secret stays as it is", "error", err)
+	}
+}
