@@ -27,19 +27,18 @@ type DecideResult struct {
 	Wait  bool // a person has to approve
 }
 
-// DecideRequest carries out the decision that admission stored with the
-// request. Whether its facts still hold is asked when the certificate is
-// reserved, however long people took. Calling it again returns the state that
-// the first call reached.
-func (r *Requests) DecideRequest(ctx context.Context, in RequestInput) (DecideResult, error) {
+// step runs do on a request that is in a state for it, in one transaction. A
+// request in another state has had the step already, or has ended without it;
+// either way the result says where it stands.
+func (r *Requests) step(ctx context.Context, id models.RequestID, ready func(models.RequestState) bool, do func(context.Context, *store.Tx, *models.Request) error) (DecideResult, error) {
 	var result DecideResult
 	err := r.cfg.write(ctx, func(tx *store.Tx) error {
-		req, err := tx.FindRequest(ctx, in.RequestID)
+		req, err := tx.FindRequest(ctx, id)
 		if err != nil {
 			return err
 		}
-		if req.State == models.RequestReceived {
-			if err := r.decide(ctx, tx, req); err != nil {
+		if ready(req.State) {
+			if err := do(ctx, tx, req); err != nil {
 				return err
 			}
 		}
@@ -47,6 +46,19 @@ func (r *Requests) DecideRequest(ctx context.Context, in RequestInput) (DecideRe
 		return nil
 	})
 	return result, err
+}
+
+// only is the condition of a step that belongs to one state.
+func only(state models.RequestState) func(models.RequestState) bool {
+	return func(s models.RequestState) bool { return s == state }
+}
+
+// DecideRequest carries out the decision that admission stored with the
+// request. Whether its facts still hold is asked when the certificate is
+// reserved, however long people took. Calling it again returns the state that
+// the first call reached.
+func (r *Requests) DecideRequest(ctx context.Context, in RequestInput) (DecideResult, error) {
+	return r.step(ctx, in.RequestID, only(models.RequestReceived), r.decide)
 }
 
 func (r *Requests) decide(ctx context.Context, tx *store.Tx, req *models.Request) error {
@@ -68,21 +80,7 @@ func (r *Requests) decide(ctx context.Context, tx *store.Tx, req *models.Request
 // approved, rejected, expired or withdrawn. An approval, or a word of it, that
 // was given for other content than the request has does not count.
 func (r *Requests) ConcludeApproval(ctx context.Context, in RequestInput) (DecideResult, error) {
-	var result DecideResult
-	err := r.cfg.write(ctx, func(tx *store.Tx) error {
-		req, err := tx.FindRequest(ctx, in.RequestID)
-		if err != nil {
-			return err
-		}
-		if req.State == models.RequestWaiting {
-			if err := r.conclude(ctx, tx, req); err != nil {
-				return err
-			}
-		}
-		result.State = req.State
-		return nil
-	})
-	return result, err
+	return r.step(ctx, in.RequestID, only(models.RequestWaiting), r.conclude)
 }
 
 func (r *Requests) conclude(ctx context.Context, tx *store.Tx, req *models.Request) error {
@@ -123,24 +121,15 @@ type AbandonInput struct {
 // stays as it is, and so does one whose certificate is reserved, unless it
 // failed: a signature may exist, and the story goes on to record it.
 func (r *Requests) AbandonRequest(ctx context.Context, in AbandonInput) (DecideResult, error) {
-	var result DecideResult
-	err := r.cfg.write(ctx, func(tx *store.Tx) error {
-		req, err := tx.FindRequest(ctx, in.RequestID)
-		if err != nil {
+	possible := func(state models.RequestState) bool {
+		return !models.RequestTransitions.Terminal(state) && models.RequestTransitions.Allowed(state, in.State)
+	}
+	return r.step(ctx, in.RequestID, possible, func(ctx context.Context, tx *store.Tx, req *models.Request) error {
+		if err := refuse(ctx, tx, req, in.State, models.ParseKind(in.Kind), in.Text); err != nil {
 			return err
 		}
-		if !req.Finished() && models.RequestTransitions.Allowed(req.State, in.State) {
-			if err := refuse(ctx, tx, req, in.State, models.ParseKind(in.Kind), in.Text); err != nil {
-				return err
-			}
-			if err := closeApproval(ctx, tx, req, r.cfg); err != nil {
-				return err
-			}
-		}
-		result.State = req.State
-		return nil
+		return closeApproval(ctx, tx, req, r.cfg)
 	})
-	return result, err
 }
 
 // closeApproval withdraws the approval of a request that ended without it, so
@@ -165,21 +154,9 @@ func closeApproval(ctx context.Context, tx *store.Tx, req *models.Request, cfg C
 // onboarding, makes the device onboarded. From then on the responder hands
 // the certificate out.
 func (r *Requests) DeliverCertificate(ctx context.Context, in RequestInput) (DecideResult, error) {
-	var result DecideResult
-	err := r.cfg.write(ctx, func(tx *store.Tx) error {
-		req, err := tx.FindRequest(ctx, in.RequestID)
-		if err != nil {
-			return err
-		}
-		if req.State == models.RequestReserved {
-			if err := deliver(ctx, tx, req, r.cfg); err != nil {
-				return err
-			}
-		}
-		result.State = req.State
-		return nil
+	return r.step(ctx, in.RequestID, only(models.RequestReserved), func(ctx context.Context, tx *store.Tx, req *models.Request) error {
+		return deliver(ctx, tx, req, r.cfg)
 	})
-	return result, err
 }
 
 // deliver ends req as issued within tx; its certificate must be recorded.
