@@ -77,7 +77,7 @@ func (a *agent) load(ctx context.Context) error {
 		return err
 	}
 	for _, w := range a.cfg.Wishes {
-		s, err := openStore(filepath.Join(a.cfg.StateDir, w.Name), a.fault)
+		s, err := openStore(filepath.Join(a.cfg.StateDir, w.Name), a.now, a.fault)
 		if err != nil {
 			return err
 		}
@@ -96,6 +96,7 @@ func (a *agent) load(ctx context.Context) error {
 
 // resume finishes an interrupted change and shows files that are newly wanted.
 func (a *agent) resume(ctx context.Context, h *holding) error {
+	interrupted := exists(h.store.path(fileChange))
 	err := h.store.recover(ctx, h.wish)
 	if errors.Is(err, errRefused) {
 		return a.failed(h, err)
@@ -103,11 +104,14 @@ func (a *agent) resume(ctx context.Context, h *holding) error {
 	if err != nil {
 		return fmt.Errorf("recover %s: %w", h.Name, err)
 	}
-	now, err := pointed(h.store.path(linkCurrent))
-	if err != nil || now == "" {
+	now, err := h.store.current()
+	if err != nil || now == nil {
 		return err
 	}
-	return h.store.show(h.wish, now)
+	if interrupted && h == a.domain() && now.Predecessor == "" {
+		a.forgetSecret()
+	}
+	return h.store.show(h.wish, now.Name)
 }
 
 // serverCA returns the trust anchors of the server: the file that is named, or
@@ -164,6 +168,9 @@ func (a *agent) next(h *holding) time.Time {
 // notes how it went. force renews before it is due.
 func (a *agent) advance(ctx context.Context, h *holding, force bool) error {
 	retry, err := a.obtain(ctx, h, force)
+	if err != nil && ctx.Err() != nil && !errors.Is(err, errRefused) {
+		return err // it was told to end: nothing failed
+	}
 	if err != nil {
 		return errors.Join(err, a.failed(h, err))
 	}

@@ -29,8 +29,8 @@ var errRefused = errors.New("the hook refused the new pair")
 //  4. confirm by removing the journal
 //
 // If showing or the hook fails, the previous version is current again when
-// install returns, and the error is errRefused. A first certificate stays,
-// because there is nothing to go back to.
+// install returns, and the error is errRefused. A first certificate stays, and
+// one whose predecessor has expired: there is nothing to go back to.
 func (s *store) install(ctx context.Context, w *wish, name string) error {
 	from, err := pointed(s.path(linkCurrent))
 	if err != nil {
@@ -76,8 +76,8 @@ func (s *store) finish(ctx context.Context, w *wish, c *change) error {
 	}
 	if err := s.apply(ctx, w, c.To, "installed"); err != nil {
 		c.Reason = err.Error()
-		if c.From == "" {
-			return errors.Join(s.refuse(c), fmt.Errorf("%w: %s; it stays, because there is no previous one", errRefused, c.Reason))
+		if !s.valid(c.From) {
+			return errors.Join(s.refuse(c), fmt.Errorf("%w: %s; it stays, because no previous one is valid", errRefused, c.Reason))
 		}
 		c.Return = true
 		if err := writeJSON(s.path(fileChange), c); err != nil {
@@ -92,6 +92,15 @@ func (s *store) finish(ctx context.Context, w *wish, c *change) error {
 	}
 	s.fault(faultConfirmed)
 	return s.tidy()
+}
+
+// valid reports whether a version is there to go back to, and not expired.
+func (s *store) valid(name string) bool {
+	if name == "" {
+		return false
+	}
+	v, err := s.version(name)
+	return err == nil && s.now().Before(v.leaf().NotAfter)
 }
 
 // goBack makes the previous version the current one and tells the hook, whose

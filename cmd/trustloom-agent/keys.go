@@ -21,8 +21,8 @@ import (
 
 // keyMakers are the kinds of key that the agent makes.
 var keyMakers = map[models.KeyAlgorithm]func() (crypto.Signer, error){
-	models.ECP256: func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) },
-	models.ECP384: func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), rand.Reader) },
+	models.ECP256:  func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) },
+	models.ECP384:  func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), rand.Reader) },
 	models.RSA2048: func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) },
 	models.RSA3072: func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 3072) },
 	models.Ed25519: func() (crypto.Signer, error) {

@@ -59,7 +59,7 @@ func (a *agent) obtain(ctx context.Context, h *holding, force bool) (time.Durati
 }
 
 // resumable returns the pending request if it still makes sense.
-func (a *agent) resumable(h *holding, current *version, usable bool) (*pending, error) {
+func (a *agent) resumable(h *holding, current *pair, usable bool) (*pending, error) {
 	p, err := h.store.asked()
 	if err != nil || p == nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (a *agent) resumable(h *holding, current *version, usable bool) (*pending, 
 }
 
 // begin makes a key and a request, and keeps both.
-func (a *agent) begin(h *holding, predecessor *version) (*pending, error) {
+func (a *agent) begin(h *holding, predecessor *pair) (*pending, error) {
 	key, keyPEM, err := newKey(h.Key)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (a *agent) begin(h *holding, predecessor *version) (*pending, error) {
 }
 
 // send asks the server and, if there is a certificate, installs it.
-func (a *agent) send(ctx context.Context, h *holding, p *pending, current *version) (time.Duration, error) {
+func (a *agent) send(ctx context.Context, h *holding, p *pending, current *pair) (time.Duration, error) {
 	as, err := a.identity(h, p, current)
 	if err != nil {
 		return 0, err
@@ -126,7 +126,7 @@ func (a *agent) send(ctx context.Context, h *holding, p *pending, current *versi
 // identity chooses how to authenticate: a renewal by what is renewed, an
 // application certificate by the domain credential, onboarding by the IDevID
 // or the secret.
-func (a *agent) identity(h *holding, p *pending, current *version) (credential, error) {
+func (a *agent) identity(h *holding, p *pending, current *pair) (credential, error) {
 	if p.Predecessor != "" {
 		return credential{pair: current.Pair}, nil
 	}

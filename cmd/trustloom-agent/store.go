@@ -69,30 +69,31 @@ type pending struct {
 	Request []byte
 }
 
-// version is a complete pair.
-type version struct {
+// pair is a version: a key and the certificate for it.
+type pair struct {
 	meta
 	Name string
 	Pair *tls.Certificate
 }
 
 // leaf is the certificate of the pair.
-func (v *version) leaf() *x509.Certificate { return v.Pair.Leaf }
+func (v *pair) leaf() *x509.Certificate { return v.Pair.Leaf }
 
 // due is when the version is to be renewed.
-func (v *version) due() time.Time { return renewalDue(v.leaf(), v.Obtained) }
+func (v *pair) due() time.Time { return renewalDue(v.leaf(), v.Obtained) }
 
 // store keeps one credential. Its methods are used by one process at a time.
 type store struct {
 	dir   string
+	now   func() time.Time
 	fault func(string)
 }
 
-func openStore(dir string, fault func(string)) (*store, error) {
+func openStore(dir string, now func() time.Time, fault func(string)) (*store, error) {
 	if err := os.MkdirAll(dir, dirPerm); err != nil {
 		return nil, fmt.Errorf("make the folder of a credential: %w", err)
 	}
-	return &store{dir: dir, fault: fault}, nil
+	return &store{dir: dir, now: now, fault: fault}, nil
 }
 
 func (s *store) path(names ...string) string {
@@ -100,7 +101,7 @@ func (s *store) path(names ...string) string {
 }
 
 // current returns the pair that is in use, nil if there is none yet.
-func (s *store) current() (*version, error) {
+func (s *store) current() (*pair, error) {
 	name, err := pointed(s.path(linkCurrent))
 	if err != nil || name == "" {
 		return nil, err
@@ -109,8 +110,8 @@ func (s *store) current() (*version, error) {
 }
 
 // version reads one version.
-func (s *store) version(name string) (*version, error) {
-	v := &version{Name: name}
+func (s *store) version(name string) (*pair, error) {
+	v := &pair{Name: name}
 	var err error
 	if v.Pair, err = loadPair(s.path(name, fileFullChain), "", s.path(name, fileKey)); err != nil {
 		return nil, err

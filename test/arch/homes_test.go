@@ -39,7 +39,7 @@ var homes = []home{
 
 	{"github.com/spf13/cobra/...", []string{"cmd/..."}},
 	{"github.com/spf13/pflag/...", []string{"cmd/..."}},
-	{"github.com/goccy/go-yaml/...", []string{"cmd/trustloomd/app"}},
+	{"github.com/goccy/go-yaml/...", []string{"cmd/trustloomd/app", "cmd/trustloom-agent"}},
 	{"github.com/google/uuid/...", []string{"models", "api/server"}},
 	{"github.com/prometheus/client_golang/...", []string{"cmd/trustloomd/app", "api/server", "integrations/temporald"}},
 

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestMistakesInTheFileAreNamed(t *testing.T) {
+	tests := map[string]struct{ text, want string }{
+		"no state folder":               {"server: https://x", "state_dir"},
+		"an unknown key":                {"state_dir: s\nserverr: https://x", "serverr"},
+		"not YAML":                      {"state_dir: [", "["},
+		"an unknown kind of key":        {"state_dir: s\nkey: DSA-512", "EC-P256"},
+		"a certificate without profile": {"state_dir: s\ncertificates: [{name: web}]", "profile"},
+		"a name that leads elsewhere":   {"state_dir: s\ncertificates: [{name: ../x, profile: p}]", "lower-case"},
+		"the reserved name":             {"state_dir: s\ncertificates: [{name: domain, profile: p}]", "two certificates"},
+		"a name twice":                  {"state_dir: s\ncertificates: [{name: a, profile: p}, {name: a, profile: p}]", "two certificates"},
+		"a SAN without its kind":        {"state_dir: s\ncertificates: [{name: a, profile: p, sans: [a.example]}]", "dns:NAME"},
+		"a SAN that is no address":      {"state_dir: s\ncertificates: [{name: a, profile: p, sans: ['ip:1.2.3']}]", "1.2.3"},
+		"a country of three letters":    {"state_dir: s\ncertificates: [{name: a, profile: p, subject: {country: DEU}}]", "certificate a"},
+		"a timeout without a unit":      {"state_dir: s\ncertificates: [{name: a, profile: p, hook: {command: [x], timeout: '5'}}]", "30s"},
+		"two files in one place":        {"state_dir: s\ncertificates: [{name: a, profile: p, files: {key: /x, certificate: /x}}]", "/x is to be"},
+		"half an IDevID":                {"state_dir: s\nidevid: {certificate: c}", "both"},
+		"a fate that is none":           {"state_dir: s\nsecret_file_after: burn", "truncate"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d, err := parseDocument([]byte(tt.text))
+			if err == nil {
+				_, err = d.complete("/base")
+			}
+			if err == nil || !strings.Contains(plain(err), tt.want) {
+				t.Errorf("the error is %v, want it to say %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestTheFileOfTheHelpIsGood(t *testing.T) {
+	var lines []string
+	for line := range strings.Lines(rootHelp) {
+		if text, ok := strings.CutPrefix(line, "  "); ok {
+			lines = append(lines, text)
+		}
+	}
+	d, err := parseDocument([]byte(strings.Join(lines, "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := t.TempDir()
+	cfg, err := d.complete(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Wishes) != 2 || cfg.Wishes[1].Hook.Command[0] != "nginx" || cfg.SecretFile != filepath.Join(base, "secret") || cfg.IDevID.Key == "" {
+		t.Errorf("the configuration is %+v", cfg)
+	}
+}
+
+func TestWhatIsAskedForHasADigest(t *testing.T) {
+	first := &wish{Profile: "p", SANs: []string{"dns:a"}}
+	if first.digest() != (&wish{Profile: "p", SANs: []string{"dns:a"}, Hook: hook{Command: []string{"x"}}}).digest() {
+		t.Error("another hook asks for another certificate")
+	}
+	if first.digest() == (&wish{Profile: "p", SANs: []string{"dns:b"}}).digest() {
+		t.Error("another name asks for the same certificate")
+	}
+}
+
+func TestTheFileOfTheManualIsGood(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations/agent.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	d, err := parseDocument([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err := d.complete(t.TempDir()); err != nil || len(cfg.Wishes) != 2 {
+		t.Errorf("the configuration is %+v (%v)", cfg, err)
+	}
+}
