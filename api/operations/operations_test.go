@@ -157,12 +157,12 @@ func TestADecisionIsBoundToTheRequest(t *testing.T) {
 	wantKind(t, err, models.KindConflict, "another request")
 
 	err = p.Store.Write(t.Context(), func(tx *store.Tx) error {
-		req, err := tx.FindRequest(t.Context(), p.Alpha.Request)
+		approval, err := tx.FindApproval(t.Context(), p.Alpha.Approval)
 		if err != nil {
 			return err
 		}
-		req.ProfileName = "tls_server"
-		return tx.SaveRequest(req)
+		approval.SubjectSHA256 = strings.Repeat("1", 64) // of another request
+		return tx.SaveApproval(approval)
 	})
 	if err != nil {
 		t.Fatal(err)

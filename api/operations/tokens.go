@@ -138,6 +138,9 @@ func (o *Operations) RevokeToken(ctx context.Context, who Caller, name string) e
 		return err
 	}
 	return o.write(ctx, func(tx *store.Tx) error {
+		if err := tx.LockTokens(); err != nil { // each of two that revoke each other would see the other
+			return err
+		}
 		row, err := tx.FindTokenByName(ctx, name)
 		if err != nil {
 			return found(err, "token", name)

@@ -6,7 +6,10 @@ import (
 	"net/url"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/trustloom/trustloom/models"
 )
@@ -54,6 +57,9 @@ func bindFields(v reflect.Value, path func(string) string, query url.Values) (bo
 			body = value
 		case field.Tag.Get("path") != "":
 			value.SetString(path(field.Tag.Get("path")))
+			if !plain(value.String()) {
+				err = models.Errorf(models.KindInvalid, "the path of the URL holds what no name can")
+			}
 		case field.Tag.Get("query") != "":
 			err = setQuery(value, field.Tag.Get("query"), query)
 		case field.Anonymous:
@@ -64,6 +70,12 @@ func bindFields(v reflect.Value, path func(string) string, query url.Values) (bo
 		}
 	}
 	return body, nil
+}
+
+// plain reports whether s is UTF-8 without control characters. Nothing else is
+// looked for: PostgreSQL refuses it with an error of its own.
+func plain(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
 func setQuery(value reflect.Value, name string, query url.Values) error {
@@ -90,6 +102,9 @@ func setQuery(value reflect.Value, name string, query url.Values) error {
 	default:
 		if len(text) > 1000 {
 			return wrong("at most 1000 bytes long")
+		}
+		if !plain(text) {
+			return wrong("plain text")
 		}
 		value.SetString(text)
 	}

@@ -35,6 +35,8 @@ func translate(err error, subject string) error {
 		return models.Errorf(kind, "%s does not exist", subject).Because(err)
 	case models.KindConflict:
 		return models.Errorf(kind, "%s conflicts with what exists already, or refers to what does not exist", subject).Because(err)
+	case models.KindInvalid:
+		return models.Errorf(kind, "%s: a text holds characters that no text can", subject).Because(err)
 	case models.KindUnavailable:
 		return models.Errorf(kind, "the database is not available").Because(err).After(retryAfter)
 	default:
@@ -78,6 +80,8 @@ func kindOfPostgres(code string) models.Kind {
 	switch code {
 	case "23505", "23503": // unique_violation, foreign_key_violation
 		return models.KindConflict
+	case "22021": // character_not_in_repertoire: NUL, or not UTF-8
+		return models.KindInvalid
 	case "25006", "55P03": // read_only_sql_transaction, lock_not_available
 		return models.KindUnavailable
 	}
@@ -94,7 +98,7 @@ func kindOfPostgres(code string) models.Kind {
 // unreachable reports whether err says that the database did not answer.
 func unreachable(err error) bool {
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded, driver.ErrBadConn, sql.ErrConnDone,
-		sql.ErrTxDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, fs.ErrPermission, fs.ErrNotExist} {
+		sql.ErrTxDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, pgconn.ErrConnClosed, fs.ErrPermission, fs.ErrNotExist} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -43,6 +43,15 @@ func (tx *Tx) SaveToken(t *models.Token) error {
 	return models.Errorf(models.KindConflict, "%s is revoked", subject)
 }
 
+// LockTokens lets other transactions that lock, add or change tokens wait for
+// the end of this one, so that what it reads of them stays true.
+func (tx *Tx) LockTokens() error {
+	if tx.db.Name() == sqliteDriver {
+		return nil // one transaction at a time
+	}
+	return tx.check(tx.session().Exec("LOCK TABLE tokens IN SHARE ROW EXCLUSIVE MODE").Error, "tokens")
+}
+
 // FindOperator returns the operator with this identifier.
 func (q *Queries) FindOperator(ctx context.Context, id models.OperatorID) (*models.Operator, error) {
 	return find[models.Operator](ctx, q, quoted("operator", id), "id = ?", id)

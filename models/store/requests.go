@@ -24,8 +24,13 @@ type RequestFilter struct {
 // unfinished is the condition of the index requests_unfinished, word for word.
 const unfinished = "state IN ('received', 'waiting', 'approved', 'reserved')"
 
-// requestIdentity are the columns that never change.
-var requestIdentity = []string{"key", "csr"}
+// requestIdentity are the columns that never change: what was asked, by whom,
+// and what policy said to it. (Naming an indexed column in an UPDATE costs an
+// entry of the index, be its value the same.)
+var requestIdentity = []string{
+	"key", "kind", "protocol", "domain_id", "device_id", "profile_name", "profile_version", "csr",
+	"auth_method", "auth_subject", "predecessor_id", "decision",
+}
 
 // InsertRequest adds r unless there is a request with the same key. Then it
 // reports false and r becomes the row that exists.
@@ -48,8 +53,8 @@ func (tx *Tx) InsertRequest(r *models.Request) (inserted bool, err error) {
 	return false, err
 }
 
-// SaveRequest writes all fields but Key, CSR and CreatedAt, with one statement
-// when nothing is in the way. It is KindConflict if r is not the present
+// SaveRequest writes how far the request has come, but nothing of what was
+// asked and decided, with one statement when nothing is in the way. It is KindConflict if r is not the present
 // revision or its state cannot follow the present one.
 func (tx *Tx) SaveRequest(r *models.Request) error {
 	l := lock{quoted("request", r.ID), string(r.ID), &r.Revision, &r.UpdatedAt}

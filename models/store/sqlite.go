@@ -27,11 +27,10 @@ const (
 	sqliteReaders = 4
 )
 
-// writerPragmas are the settings of the writer's connection. What a savepoint
-// may have to restore stays in memory instead of a temporary file, and the WAL
-// is carried over into the database at 16 MiB: pages that many transactions
-// change are then copied once for more of them.
-var writerPragmas = []string{"journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32000)", "temp_store(MEMORY)", "wal_autocheckpoint(4000)"}
+// writerPragmas are the settings of the writer's connection. The WAL is
+// carried over into the database at 16 MiB instead of 4: a page that many
+// transactions change is then copied once for more of them.
+var writerPragmas = []string{"journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32000)", "wal_autocheckpoint(4000)"}
 
 // openSQLite opens or creates the file at path: one connection for the writer
 // and a pool of readers.

@@ -40,14 +40,22 @@ type App struct {
 	stories *workflows.Client
 	metrics *prometheus.Registry
 	closers []func() error
+	fatal   context.CancelCauseFunc // ends the process, with the reason
 }
 
 // Run builds the process that cfg describes and serves until ctx ends. It
-// returns nil after a graceful stop.
+// returns nil after a graceful stop, also one during the start.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
-	a := &App{cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
+	ctx, fatal := context.WithCancelCause(ctx)
+	defer fatal(nil)
+	a := &App{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), fatal: fatal}
 	if err := a.open(ctx); err != nil {
-		return errors.Join(err, a.close())
+		err = errors.Join(err, a.close())
+		if ctx.Err() == nil {
+			return err
+		}
+		log.Info("stopped before it served", "because", err)
+		return nil
 	}
 	a.announce()
 	background, stop := context.WithCancel(ctx)
@@ -56,6 +64,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	err := a.server.Run(ctx)
 	stop()
 	<-done
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
+	}
 	return errors.Join(err, a.close())
 }
 

@@ -39,12 +39,24 @@ func (a *App) relay(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-promises.C:
-			a.keepPromises(ctx)
+			a.within(ctx, a.keepPromises)
 		case <-rows.C:
-			cursor, _ = a.rehydrate(ctx, cursor)
-			a.rehydrateCAs(ctx)
+			a.within(ctx, func(ctx context.Context) {
+				cursor, _ = a.rehydrate(ctx, cursor)
+				a.rehydrateCAs(ctx)
+			})
 		}
 	}
+}
+
+// relayRound bounds one round, should the database or the engine swallow what
+// is sent to it instead of refusing it.
+const relayRound = time.Minute
+
+func (a *App) within(ctx context.Context, round func(context.Context)) {
+	ctx, cancel := context.WithTimeout(ctx, relayRound)
+	defer cancel()
+	round(ctx)
 }
 
 func (a *App) keepPromises(ctx context.Context) {

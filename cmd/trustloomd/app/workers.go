@@ -26,12 +26,12 @@ func (a *App) openWorkers(context.Context) error {
 	}
 	stories := worker.New(a.engine.Client(), workflows.TaskQueue, worker.Options{
 		Interceptors: []interceptor.WorkerInterceptor{&activities.Interceptor{}}, WorkerStopTimeout: stopTimeout,
-		LocalActivityWorkerOnly: true, MaxConcurrentWorkflowTaskPollers: 4,
+		OnFatalError: a.workerEnded, LocalActivityWorkerOnly: true, MaxConcurrentWorkflowTaskPollers: 4,
 	})
 	workflows.Register(stories)
 	keys := worker.New(a.engine.Client(), workflows.KeyTaskQueue, worker.Options{
 		Interceptors: []interceptor.WorkerInterceptor{&activities.Interceptor{}}, WorkerStopTimeout: stopTimeout,
-		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: max(a.cfg.PKCS11Sessions, 2),
+		OnFatalError: a.workerEnded, DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: max(a.cfg.PKCS11Sessions, 2),
 	})
 	for _, set := range a.acts.All() {
 		stories.RegisterActivity(set)
@@ -44,4 +44,11 @@ func (a *App) openWorkers(context.Context) error {
 		a.onClose(func() error { w.Stop(); return nil })
 	}
 	return nil
+}
+
+// workerEnded stops the process when a worker cannot go on, for example
+// because its namespace was deleted: a server that looks well and does nothing
+// is worse than one that is started again.
+func (a *App) workerEnded(err error) {
+	a.fatal(fmt.Errorf("a worker cannot go on: %w", err))
 }
