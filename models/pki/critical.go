@@ -17,8 +17,9 @@ import (
 // certificate does not have. Those of fixed stay as they are.
 func markCritical(fields cryptobyte.String, wanted, fixed []pkix.Extension) ([]byte, error) {
 	rest := fields
-	var subject, extensions cryptobyte.String
-	ok := rest.SkipASN1(der.SEQUENCE) && rest.SkipASN1(der.SEQUENCE) && rest.ReadASN1(&subject, der.SEQUENCE) && rest.SkipASN1(der.SEQUENCE)
+	var issuer, validity, subject, key, extensions cryptobyte.String
+	ok := rest.ReadASN1(&issuer, der.SEQUENCE) && rest.ReadASN1(&validity, der.SEQUENCE) &&
+		rest.ReadASN1(&subject, der.SEQUENCE) && rest.ReadASN1(&key, der.SEQUENCE)
 	before := fields[:len(fields)-len(rest)]
 	ok = ok && rest.ReadASN1(&extensions, der.Tag(3).ContextSpecific().Constructed()) && rest.Empty() &&
 		extensions.ReadASN1(&extensions, der.SEQUENCE)

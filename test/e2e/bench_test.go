@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+
+package e2e
+
+import (
+	"encoding/json"
+	"os/exec"
+	"testing"
+)
+
+// TestBench runs the benchmark for a moment and looks whether its report is
+// whole. How fast anything is, it does not judge.
+func TestBench(t *testing.T) {
+	for _, name := range []string{"sqlite", "postgres"} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"bench", "enroll", "--clients", "1,2", "--duration", "1s", "-o", "json", "--dir", t.TempDir()}, database(t, name)...)
+			cmd := exec.Command(binary(t, "trustloomd"), args...)
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("trustloomd bench enroll: %v\n%s", err, out)
+			}
+			var report map[string]any
+			if err := json.Unmarshal(out, &report); err != nil {
+				t.Fatalf("%v in %s", err, out)
+			}
+			assertPositive(t, "", report)
+		})
+	}
+	out, err := exec.Command(binary(t, "trustloomd"), "bench", "enroll", "--clients", "0").CombinedOutput()
+	if err == nil {
+		t.Errorf("no clients at all: %s", out)
+	}
+}
+
+// assertPositive walks a report: it has figures, and none of a measurement is
+// zero or below.
+func assertPositive(t *testing.T, path string, v any) (figures int) {
+	t.Helper()
+	switch v := v.(type) {
+	case map[string]any:
+		for key, member := range v {
+			figures += assertPositive(t, path+"."+key, member)
+		}
+	case []any:
+		for _, member := range v {
+			figures += assertPositive(t, path, member)
+		}
+	case float64:
+		figures = 1
+		if v < 0 {
+			t.Errorf("%s is %v", path, v)
+		}
+	}
+	if path == "" && figures < 40 {
+		t.Errorf("the report has %d figures only", figures)
+	}
+	return figures
+}
