@@ -38,6 +38,7 @@ require (
 	gorm.io/driver/sqlite v1.6.0
 	gorm.io/gorm v1.31.2
 	modernc.org/sqlite v1.51.0
+	software.sslmate.com/src/go-pkcs12 v0.7.4
 )
 
 require (

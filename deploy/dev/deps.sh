@@ -6,6 +6,7 @@
 #   postgresql  initdb and postgres; the tests make a cluster of their own, as an
 #               unprivileged user, in a temporary folder
 #   curl, openssl   the devices of the tests and of the demo
+#   gnutls-bin, libnss3-tools   certtool and pk12util: other makers and readers of PKCS#12
 set -euo pipefail
 
 missing=()
@@ -14,6 +15,8 @@ have softhsm2-util || missing+=(softhsm2)
 have pkcs11-tool || missing+=(opensc)
 have curl || missing+=(curl)
 have openssl || missing+=(openssl)
+have certtool || missing+=(gnutls-bin)
+have pk12util || missing+=(libnss3-tools)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 
 if [ ${#missing[@]} -eq 0 ]; then
@@ -21,7 +24,7 @@ if [ ${#missing[@]} -eq 0 ]; then
 fi
 echo "deps: installing ${missing[*]}"
 if ! command -v apt-get >/dev/null; then
-	echo "deps: this is not Debian; please install what gives softhsm2-util, pkcs11-tool, curl, openssl, initdb" >&2
+	echo "deps: this is not Debian; please install what gives softhsm2-util, pkcs11-tool, curl, openssl, certtool, pk12util, initdb" >&2
 	exit 1
 fi
 

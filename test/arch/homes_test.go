@@ -25,6 +25,7 @@ var homes = []home{
 	{"github.com/miekg/pkcs11/...", []string{"integrations/hsm"}},           // the errors crypto11 returns
 	{"github.com/thales-e-security/pool/...", []string{"integrations/hsm"}}, // the errors of its session pool
 	{"github.com/smallstep/pkcs7/...", []string{"models/pki/cms.go"}},
+	{"software.sslmate.com/src/go-pkcs12/...", []string{"models/pki/pkcs12.go"}},
 	{"github.com/zmap/zlint/v3/...", []string{"models/pki/lint.go"}},
 	{"github.com/zmap/zcrypto/...", []string{"models/pki/lint.go"}}, // the certificates zlint takes
 	{"github.com/robfig/cron/v3/...", []string{"models/policy"}},
