@@ -70,11 +70,23 @@ func wellFormed(s string) bool {
 type Authenticator struct {
 	store *store.Store
 	now   func() time.Time
+	guard *Guard
 }
 
-// New returns an Authenticator.
+// New returns an Authenticator that lets everybody guess.
 func New(s *store.Store, now func() time.Time) *Authenticator {
 	return &Authenticator{store: s, now: now}
+}
+
+// Guarded returns a copy whose attempts go through g.
+func (a *Authenticator) Guarded(g *Guard) *Authenticator {
+	return &Authenticator{store: a.store, now: a.now, guard: g}
+}
+
+// Credentials are what a request proves its sender with.
+type Credentials struct {
+	Bearer  string // the token; empty if there is none
+	Address string // where the request comes from
 }
 
 // errRefused is the same for every reason, so that nobody learns which
@@ -83,14 +95,25 @@ func errRefused() *models.Error {
 	return models.Errorf(models.KindUnauthenticated, "the bearer token is missing, unknown, expired or revoked")
 }
 
-// Authenticate returns the principal of a bearer token. It is
-// KindUnauthenticated for anything but a token that is known, neither expired
-// nor revoked, and whose operator is not disabled.
-func (a *Authenticator) Authenticate(ctx context.Context, bearer string) (Principal, error) {
-	if !wellFormed(bearer) {
+// Authenticate returns the principal of a request. It is KindUnauthenticated
+// for anything but a token that is known, neither expired nor revoked, and
+// whose operator is not disabled; KindLimited after too many failures.
+func (a *Authenticator) Authenticate(ctx context.Context, c Credentials) (who Principal, err error) {
+	if c.Bearer == "" {
 		return Principal{}, errRefused()
 	}
-	hash := HashToken(bearer)
+	hash := HashToken(c.Bearer)
+	err = a.guard.Try(ctx, Attempt{Method: MethodToken, Principal: hash, Address: c.Address}, func() error {
+		if !wellFormed(c.Bearer) {
+			return errRefused()
+		}
+		who, err = a.token(ctx, hash)
+		return err
+	})
+	return who, err
+}
+
+func (a *Authenticator) token(ctx context.Context, hash string) (Principal, error) {
 	token, err := a.store.FindTokenByHash(ctx, hash)
 	if err != nil {
 		return Principal{}, refusedIfAbsent(err)

@@ -70,13 +70,13 @@ func TestAuthenticate(t *testing.T) {
 			"a line break in its midst": good[:20] + "\n" + good[21:],
 		}
 		a := auth.New(s, func() time.Time { return clock })
-		who, err := a.Authenticate(t.Context(), good)
+		who, err := a.Authenticate(t.Context(), auth.Credentials{Bearer: good})
 		if err != nil || who.Name != "good" || who.TokenName != "good" || who.Role != models.RoleViewer || !cmp.Equal(who.Domains, []string{"alpha"}) || !who.Limited() {
 			t.Errorf("principal %+v, %v", who, err)
 		}
 		texts := map[string]bool{}
 		for name, token := range refused {
-			_, err := a.Authenticate(t.Context(), token)
+			_, err := a.Authenticate(t.Context(), auth.Credentials{Bearer: token})
 			if err == nil || models.KindOf(err) != models.KindUnauthenticated {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -121,7 +121,7 @@ func TestBootstrap(t *testing.T) {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("mode of the file: %v, %v", info.Mode(), err)
 		}
-		who, err := auth.New(s, time.Now).Authenticate(t.Context(), strings.TrimSpace(string(data)))
+		who, err := auth.New(s, time.Now).Authenticate(t.Context(), auth.Credentials{Bearer: strings.TrimSpace(string(data))})
 		if err != nil || who.Name != auth.AdminName || who.Role != models.RoleAdmin || who.Limited() {
 			t.Errorf("principal %+v, %v", who, err)
 		}
@@ -153,7 +153,7 @@ func TestBootstrapGoesOnWhereItWasInterrupted(t *testing.T) {
 	if created, err := auth.Bootstrap(t.Context(), s, file); err != nil || !created {
 		t.Fatal(created, err)
 	}
-	if _, err := auth.New(s, time.Now).Authenticate(t.Context(), token); err != nil {
+	if _, err := auth.New(s, time.Now).Authenticate(t.Context(), auth.Credentials{Bearer: token}); err != nil {
 		t.Errorf("the token that the file had: %v", err)
 	}
 	empty := fixture.Open(t, fixture.SQLite(t))
@@ -191,7 +191,7 @@ func TestProcessesThatStartTogetherHaveOneToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = auth.New(fixture.Open(t, url), time.Now).Authenticate(t.Context(), strings.TrimSpace(string(data)))
+		_, err = auth.New(fixture.Open(t, url), time.Now).Authenticate(t.Context(), auth.Credentials{Bearer: strings.TrimSpace(string(data))})
 		if n != 1 || err != nil {
 			t.Errorf("%d processes created the administrator; the file's token: %v", n, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/policy"
@@ -20,6 +21,24 @@ import (
 // and used secret, so that it tells an attacker nothing.
 var errCredentials = models.Errorf(models.KindUnauthenticated,
 	"the user name or the password is wrong, or this one-time password was used before; ask an operator to arm the device again")
+
+// claimed is what a request says about its sender, before that is proven.
+type claimed struct {
+	method    string // of package auth
+	principal string // name or fingerprint
+	address   string
+}
+
+// guarded lets prove authenticate the sender of a request unless there were
+// too many failures. Every authentication of the door goes through it.
+func (d *Door) guarded(ctx context.Context, domain *models.Domain, c claimed, prove func() (Identity, error)) (who Identity, err error) {
+	attempt := auth.Attempt{Method: c.method, Principal: c.principal, Address: c.address, Domain: domain.ID}
+	err = d.cfg.Guard.Try(ctx, attempt, func() error {
+		who, err = prove()
+		return err
+	})
+	return who, err
+}
 
 // password authenticates a device by its name and one-time secret.
 func (d *Door) password(ctx context.Context, domain *models.Domain, username, password string) (Identity, error) {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/trustloom/trustloom/activities"
+	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/policy"
@@ -31,7 +32,9 @@ type Config struct {
 	Stories  *workflows.Client
 	// Wait bounds how long a device waits for its story before it is told to
 	// come back. Default 5 seconds.
-	Wait   time.Duration
+	Wait time.Duration
+	// Guard slows down whoever guesses; nil does not.
+	Guard  *auth.Guard
 	Now    func() time.Time
 	Fault  activities.Fault
 	Logger *slog.Logger

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 
+	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
@@ -64,7 +65,7 @@ func (e *EST) SimpleReenroll(ctx context.Context, label est.Label, csr *pki.CSR,
 	if err != nil {
 		return est.Result{}, err
 	}
-	who, err := e.door.predecessor(ctx, domain, peer.Certificates)
+	who, err := e.predecessor(ctx, domain, peer)
 	if err != nil {
 		return est.Result{}, err
 	}
@@ -86,11 +87,25 @@ func (e *EST) SimpleReenroll(ctx context.Context, label est.Label, csr *pki.CSR,
 func (e *EST) authenticate(ctx context.Context, domain *models.Domain, peer est.Peer) (Identity, error) {
 	switch {
 	case peer.HasBasic:
-		return e.door.password(ctx, domain, peer.Username, peer.Password)
+		return e.door.guarded(ctx, domain, claimed{auth.MethodPassword, peer.Username, peer.Address}, func() (Identity, error) {
+			return e.door.password(ctx, domain, peer.Username, peer.Password)
+		})
 	case len(peer.Certificates) > 0:
-		return e.door.certificate(ctx, domain, peer.Certificates)
+		return e.door.guarded(ctx, domain, claimed{auth.MethodCertificate, fingerprint(peer.Certificates[0]), peer.Address}, func() (Identity, error) {
+			return e.door.certificate(ctx, domain, peer.Certificates)
+		})
 	}
 	return Identity{}, models.Errorf(models.KindUnauthenticated, "authenticate with the device's name and one-time password, or with a TLS client certificate")
+}
+
+// predecessor is authenticate for renewals.
+func (e *EST) predecessor(ctx context.Context, domain *models.Domain, peer est.Peer) (Identity, error) {
+	if len(peer.Certificates) == 0 {
+		return e.door.predecessor(ctx, domain, nil)
+	}
+	return e.door.guarded(ctx, domain, claimed{auth.MethodCertificate, fingerprint(peer.Certificates[0]), peer.Address}, func() (Identity, error) {
+		return e.door.predecessor(ctx, domain, peer.Certificates)
+	})
 }
 
 func (e *EST) submit(ctx context.Context, s *Submission) (est.Result, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustloom/trustloom/api"
+	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/api/operations"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/store"
@@ -112,7 +113,7 @@ func TestOnePersonHasOneWordThroughWhicheverToken(t *testing.T) {
 	plants(t, func(t *testing.T, p *fixture.Plant) {
 		alice := p.Caller(t, "alice", models.RoleApprover)
 		again := ok[*api.Token](t)(p.Ops.CreateToken(t.Context(), p.Boss, api.TokenCreation{Name: "alice-2", Operator: "alice", Role: models.RoleAdmin}))
-		principal, err := p.Auth.Authenticate(t.Context(), again.Token)
+		principal, err := p.Auth.Authenticate(t.Context(), auth.Credentials{Bearer: again.Token})
 		if err != nil {
 			t.Fatal(err)
 		}

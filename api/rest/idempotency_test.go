@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/store"
 	"github.com/trustloom/trustloom/test/fixture"
@@ -40,7 +41,7 @@ func TestACopyIsAnsweredAsTheFirstWithoutItsSecret(t *testing.T) {
 
 func principal(t *testing.T, w *world, name string) models.TokenID {
 	t.Helper()
-	p, err := w.Auth.Authenticate(t.Context(), w.tokens[name])
+	p, err := w.Auth.Authenticate(t.Context(), auth.Credentials{Bearer: w.tokens[name]})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func TestEveryKindHasAProblem(t *testing.T) {
 // failing recognises everybody and lets a route fail in a chosen way.
 type failing struct{}
 
-func (failing) Authenticate(context.Context, string) (auth.Principal, error) {
+func (failing) Authenticate(context.Context, auth.Credentials) (auth.Principal, error) {
 	return auth.Principal{Role: models.RoleAdmin, Name: "admin"}, nil
 }
 

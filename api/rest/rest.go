@@ -24,10 +24,10 @@ import (
 // BasePath is where the routes begin.
 const BasePath = "/api/v1"
 
-// Authenticator recognises bearer tokens; *auth.Authenticator is the one
+// Authenticator recognises the senders of requests; *auth.Authenticator is the one
 // there is.
 type Authenticator interface {
-	Authenticate(ctx context.Context, bearer string) (auth.Principal, error)
+	Authenticate(ctx context.Context, c auth.Credentials) (auth.Principal, error)
 }
 
 // Config is what the handler is made of. Operations and Authenticator are

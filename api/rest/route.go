@@ -65,7 +65,7 @@ func route[Req, Resp any](s *surface, op operation, handle func(ctx context.Cont
 
 // caller authenticates a request and checks its permission.
 func (s *surface) caller(c *gin.Context, permission auth.Permission) (operations.Caller, error) {
-	principal, err := s.auth.Authenticate(c.Request.Context(), bearer(c.Request))
+	principal, err := s.auth.Authenticate(c.Request.Context(), auth.Credentials{Bearer: bearer(c.Request), Address: c.RemoteIP()})
 	if err != nil {
 		return operations.Caller{}, err
 	}

@@ -28,6 +28,7 @@ type Config struct {
 	VA        http.Handler // /crl/, /ca/
 	Metrics   http.Handler // /metrics
 	Checks    []Check
+	Proxies   Proxies // whose X-Forwarded-For counts; nobody's unless set
 	Logger    *slog.Logger
 }
 
@@ -83,7 +84,7 @@ const (
 
 func (s *Server) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: bounded(h), ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout,
+		Handler: s.cfg.Proxies.handler(bounded(h)), ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 	}

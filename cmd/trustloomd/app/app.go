@@ -126,7 +126,11 @@ func (a *App) openListeners(context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.server, err = server.Open(server.Config{HTTPSAddr: a.cfg.HTTPSAddr, HTTPAddr: a.cfg.HTTPAddr, TLS: tls, Logger: a.log})
+	proxies, err := server.ParseProxies(a.cfg.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("--trusted-proxies: %w", err)
+	}
+	a.server, err = server.Open(server.Config{HTTPSAddr: a.cfg.HTTPSAddr, HTTPAddr: a.cfg.HTTPAddr, TLS: tls, Proxies: proxies, Logger: a.log})
 	return err
 }
 

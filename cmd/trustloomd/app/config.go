@@ -55,6 +55,11 @@ type Config struct {
 	TLSNames           []string
 	CRLValidity        string
 	EnrollWait         time.Duration
+	TrustedProxies     []string
+	AuthFailures       int
+	AuthLock           time.Duration
+	AuthMaxLock        time.Duration
+	AuthAddressRate    int
 	LogLevel           string
 	LogFormat          string
 	Fault              string // from the environment only, see fault.go
@@ -97,6 +102,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&c.TLSNames, "tls-names", nil, "further host names and addresses for the server's own TLS certificate")
 	fs.StringVar(&c.CRLValidity, "crl-validity", "7d", "from thisUpdate to nextUpdate; a new CRL comes at half of it")
 	fs.DurationVar(&c.EnrollWait, "enroll-wait", 5*time.Second, "how long a device waits for its workflow before it is told to come back")
+	c.bindAccess(fs)
 	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&c.LogFormat, "log-format", "text", "text or json")
 }
@@ -226,6 +232,9 @@ func (c *Config) check() error {
 	}
 	if _, err := models.ParseDuration(c.CRLValidity); err != nil {
 		return fmt.Errorf("--crl-validity: %s", models.PublicText(err))
+	}
+	if err := c.checkAccess(); err != nil {
+		return err
 	}
 	for flag, addr := range map[string]string{"--https-addr": c.HTTPSAddr, "--http-addr": c.HTTPAddr} {
 		if _, _, err := net.SplitHostPort(addr); err != nil {

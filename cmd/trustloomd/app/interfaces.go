@@ -23,11 +23,12 @@ func (a *App) interfaces(mounts *server.Config) {
 		Store: a.store, Stories: a.stories, Now: time.Now, Logger: a.log, PublicURL: a.cfg.PublicURL,
 		KeyStores: slices.Sorted(maps.Keys(a.keys)),
 	})
+	guard := a.guard()
 	mounts.REST = rest.New(rest.Config{
-		Operations: ops, Authenticator: auth.New(a.store, time.Now), Logger: a.log, Now: time.Now, Version: a.cfg.Version,
+		Operations: ops, Authenticator: auth.New(a.store, time.Now).Guarded(guard), Logger: a.log, Now: time.Now, Version: a.cfg.Version,
 	})
 	door := enroll.New(enroll.Config{
-		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Now: time.Now,
+		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Guard: guard, Now: time.Now,
 		Fault: a.fault(), Logger: a.log,
 	})
 	responder := est.NewResponder(enroll.NewEST(door), est.Options{
