@@ -17,9 +17,13 @@ type Domain struct {
 	Profiles  []string       `json:"profiles" doc:"profiles that devices may ask for" example:"domain_credential,tls_server"`
 	Approval  ApprovalPolicy `json:"approval" doc:"which stories wait for people; a story without a rule waits for nobody"`
 	Suspended bool           `json:"suspended" doc:"refuses every issuance"`
-	Demo      bool           `json:"demo"`
-	CreatedAt time.Time      `json:"created_at"`
-	UpdatedAt time.Time      `json:"updated_at"`
+	// The switches; cacerts has none, it is always open.
+	Operations        []models.DeviceOperation  `json:"operations" doc:"what devices may ask for" example:"simpleenroll,simplereenroll,csrattrs,rest-enroll"`
+	OnboardingMethods []models.OnboardingMethod `json:"onboarding_methods" doc:"how devices may prove themselves for their first identity" example:"est-password,est-idevid"`
+	ChannelBinding    bool                      `json:"channel_binding" doc:"requests must be bound to their TLS connection (RFC 7030 section 3.5, RFC 9266)"`
+	Demo              bool                      `json:"demo"`
+	CreatedAt         time.Time                 `json:"created_at"`
+	UpdatedAt         time.Time                 `json:"updated_at"`
 }
 
 // ApprovalPolicy says which stories of a domain wait for people.
@@ -50,6 +54,10 @@ type DomainCreation struct {
 	Profiles  []string       `json:"profiles,omitempty" doc:"every shipped profile unless given" example:"domain_credential,tls_server"`
 	Approval  ApprovalPolicy `json:"approval,omitzero"`
 	Demo      bool           `json:"demo,omitzero"`
+
+	Operations        *[]models.DeviceOperation  `json:"operations,omitzero" doc:"everything but serverkeygen unless given" example:"simpleenroll,simplereenroll,csrattrs,rest-enroll"`
+	OnboardingMethods *[]models.OnboardingMethod `json:"onboarding_methods,omitzero" doc:"every method unless given" example:"est-password,est-idevid"`
+	ChannelBinding    *bool                      `json:"channel_binding,omitzero"`
 }
 
 // DomainChange changes what it names and leaves the rest (RFC 7396).
@@ -58,6 +66,10 @@ type DomainChange struct {
 	Profiles  *[]string    `json:"profiles,omitzero" example:"domain_credential,tls_server"`
 	Approval  PolicyChange `json:"approval,omitzero"`
 	Suspended *bool        `json:"suspended,omitzero"`
+
+	Operations        *[]models.DeviceOperation  `json:"operations,omitzero" example:"simpleenroll,simplereenroll,csrattrs"`
+	OnboardingMethods *[]models.OnboardingMethod `json:"onboarding_methods,omitzero" example:"est-password,est-idevid"`
+	ChannelBinding    *bool                      `json:"channel_binding,omitzero"`
 }
 
 // PolicyChange changes the approval rules that it names.

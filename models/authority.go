@@ -67,6 +67,7 @@ type Domain struct {
 	Profiles    []string       `gorm:"serializer:json"` // names that devices may ask for
 	Approval    ApprovalPolicy `gorm:"serializer:json"`
 	Suspended   bool           // refuses every issuance
+	Operations  *DomainDoors   `gorm:"serializer:json"` // nil for domains older than the switches
 	Demo        bool
 	Revision    int
 	CreatedAt   time.Time

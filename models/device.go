@@ -12,10 +12,27 @@ type OnboardingMethod string
 const (
 	ESTPassword OnboardingMethod = "est-password" // HTTP Basic, one-time secret (RFC 7030 §3.2.3)
 	ESTIDevID   OnboardingMethod = "est-idevid"   // TLS client certificate (RFC 7030 §3.3.2)
+	// RESTPassword is HTTP Basic with a one-time secret at POST /api/v1/enroll.
+	RESTPassword OnboardingMethod = "rest-password"
 )
 
 // OnboardingMethods lists the methods, in the order of the help texts.
-var OnboardingMethods = []OnboardingMethod{ESTPassword, ESTIDevID}
+var OnboardingMethods = []OnboardingMethod{ESTPassword, ESTIDevID, RESTPassword}
+
+// HasSecret reports whether a device proves itself with a one-time secret.
+func (m OnboardingMethod) HasSecret() bool { return m == ESTPassword || m == RESTPassword }
+
+// Operation returns what a device that is onboarded by m asks for; it is empty
+// for methods in which the device asks for nothing.
+func (m OnboardingMethod) Operation() DeviceOperation {
+	switch m {
+	case ESTPassword, ESTIDevID:
+		return OpSimpleEnroll
+	case RESTPassword:
+		return OpRESTEnroll
+	}
+	return ""
+}
 
 // Device is a machine that holds, or will hold, certificates of a domain.
 //

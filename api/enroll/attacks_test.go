@@ -133,6 +133,22 @@ func TestAttacks(t *testing.T) {
 			s.write(func(tx *store.Tx) error { return tx.SaveDomain(s.domain) })
 			return s.enroll("tls_server", s.csr(nil, nil), with(s.credential))
 		}},
+		"simpleenroll is switched off": {models.KindNotFound, func(s *scene) (est.Result, error) {
+			s.doors(models.DomainDoors{Open: []models.DeviceOperation{models.OpSimpleReenroll}})
+			return s.enroll("", s.csr(nil, nil), secretOf("press-03"))
+		}},
+		"simplereenroll is switched off": {models.KindNotFound, func(s *scene) (est.Result, error) {
+			s.doors(models.DomainDoors{Open: []models.DeviceOperation{models.OpSimpleEnroll}})
+			return s.reenroll(s.renewalOf(s.credential), with(s.credential))
+		}},
+		"onboarding by password is not admitted": {models.KindDenied, func(s *scene) (est.Result, error) {
+			s.doors(models.DomainDoors{Open: models.DeviceOperations, Methods: []models.OnboardingMethod{models.ESTIDevID}})
+			return s.enroll("", s.csr(nil, nil), secretOf("press-03"))
+		}},
+		"onboarding by IDevID is not admitted": {models.KindDenied, func(s *scene) (est.Result, error) {
+			s.doors(models.DomainDoors{Open: models.DeviceOperations, Methods: []models.OnboardingMethod{models.ESTPassword}})
+			return s.enroll("", s.csr(nil, nil), with(s.maker(".*").idevid(s.t, "SN-1")))
+		}},
 		"a CA that is retiring": {models.KindDenied, func(s *scene) (est.Result, error) {
 			s.ca.State = models.CARetiring
 			s.write(func(tx *store.Tx) error { return tx.SaveCA(s.ca) })
@@ -225,4 +241,11 @@ func TestIDevIDBinding(t *testing.T) {
 		check(t, onboard(w, idevid))
 		w.refused(models.KindDenied, func() (est.Result, error) { return w.enroll("", w.csr(nil, nil), with(idevid)) })
 	})
+}
+
+// doors sets the switches of the domain.
+func (w *world) doors(d models.DomainDoors) {
+	w.t.Helper()
+	w.domain.Operations = &d
+	w.write(func(tx *store.Tx) error { return tx.SaveDomain(w.domain) })
 }

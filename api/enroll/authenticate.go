@@ -40,14 +40,18 @@ func (d *Door) guarded(ctx context.Context, domain *models.Domain, c claimed, pr
 	return who, err
 }
 
-// password authenticates a device by its name and one-time secret.
-func (d *Door) password(ctx context.Context, domain *models.Domain, username, password string) (Identity, error) {
+// password authenticates a device by its name and one-time secret, which is
+// for one method: a secret for EST is none for REST.
+func (d *Door) password(ctx context.Context, domain *models.Domain, method models.OnboardingMethod, username, password string) (Identity, error) {
+	if err := domain.Admits(method); err != nil {
+		return Identity{}, err
+	}
 	device, err := d.cfg.Store.FindDeviceByName(ctx, username)
 	if err != nil && models.KindOf(err) != models.KindNotFound {
 		return Identity{}, err
 	}
 	expected := make([]byte, sha256.Size) // no secret has this hash
-	if err == nil && device.DomainID == domain.ID && device.Method == models.ESTPassword && len(device.SecretHash) == sha256.Size {
+	if err == nil && device.DomainID == domain.ID && device.Method == method && len(device.SecretHash) == sha256.Size {
 		expected = device.SecretHash
 	}
 	given := sha256.Sum256([]byte(password))
@@ -123,6 +127,9 @@ func (d *Door) predecessor(ctx context.Context, domain *models.Domain, presented
 // 802.1AR): it must chain to the truststore of a registration of the domain,
 // and its subject serialNumber must match that registration's pattern.
 func (d *Door) idevid(ctx context.Context, domain *models.Domain, presented []*x509.Certificate) (Identity, error) {
+	if err := domain.Admits(models.ESTIDevID); err != nil {
+		return Identity{}, err
+	}
 	registrations, err := d.cfg.Store.RegistrationsOfDomain(ctx, domain.ID)
 	if err != nil {
 		return Identity{}, err

@@ -96,3 +96,13 @@ func (d *Door) domain(ctx context.Context, name string) (*models.Domain, error) 
 	}
 	return d.cfg.Store.FindDomainByName(ctx, name)
 }
+
+// offering finds the domain of a label and makes sure that devices may ask for
+// op in it.
+func (d *Door) offering(ctx context.Context, name string, op models.DeviceOperation) (*models.Domain, error) {
+	domain, err := d.domain(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return domain, domain.Offers(op)
+}

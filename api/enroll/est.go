@@ -40,7 +40,7 @@ func (e *EST) CACerts(ctx context.Context, label est.Label) ([]*x509.Certificate
 // or its IDevID, or issues an application certificate to one that
 // authenticates with its domain credential (RFC 7030 §4.2.1).
 func (e *EST) SimpleEnroll(ctx context.Context, label est.Label, csr *pki.CSR, peer est.Peer) (est.Result, error) {
-	domain, err := e.door.domain(ctx, label.Domain)
+	domain, err := e.door.offering(ctx, label.Domain, models.OpSimpleEnroll)
 	if err != nil {
 		return est.Result{}, err
 	}
@@ -61,7 +61,7 @@ func (e *EST) SimpleEnroll(ctx context.Context, label est.Label, csr *pki.CSR, p
 // SimpleReenroll renews the certificate that the device authenticates with
 // (RFC 7030 §4.2.2): same subject, same names, same profile.
 func (e *EST) SimpleReenroll(ctx context.Context, label est.Label, csr *pki.CSR, peer est.Peer) (est.Result, error) {
-	domain, err := e.door.domain(ctx, label.Domain)
+	domain, err := e.door.offering(ctx, label.Domain, models.OpSimpleReenroll)
 	if err != nil {
 		return est.Result{}, err
 	}
@@ -88,7 +88,7 @@ func (e *EST) authenticate(ctx context.Context, domain *models.Domain, peer est.
 	switch {
 	case peer.HasBasic:
 		return e.door.guarded(ctx, domain, claimed{auth.MethodPassword, peer.Username, peer.Address}, func() (Identity, error) {
-			return e.door.password(ctx, domain, peer.Username, peer.Password)
+			return e.door.password(ctx, domain, models.ESTPassword, peer.Username, peer.Password)
 		})
 	case len(peer.Certificates) > 0:
 		return e.door.guarded(ctx, domain, claimed{auth.MethodCertificate, fingerprint(peer.Certificates[0]), peer.Address}, func() (Identity, error) {

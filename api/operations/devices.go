@@ -95,7 +95,7 @@ func (o *Operations) FindDevice(ctx context.Context, who Caller, name string) (*
 	return &out, nil
 }
 
-// CreateDevice registers a device. With est-password the answer, and no later
+// CreateDevice registers a device. With a password method the answer, and no later
 // one, has the one-time secret.
 func (o *Operations) CreateDevice(ctx context.Context, who Caller, in api.DeviceCreation) (*api.Device, error) {
 	if err := auth.Authorize(who.Principal, auth.WriteDevices); err != nil {
@@ -109,6 +109,9 @@ func (o *Operations) CreateDevice(ctx context.Context, who Caller, in api.Device
 	err = o.write(ctx, func(tx *store.Tx) error {
 		domain, err := domainNamed(ctx, tx.Queries, who, in.Domain)
 		if err != nil {
+			return err
+		}
+		if err := checkDoors(domain, row.Method); err != nil {
 			return err
 		}
 		row.DomainID = domain.ID
@@ -159,7 +162,7 @@ func newDevice(in api.DeviceCreation) (*models.Device, error) {
 func arm(row *models.Device) (secret string) {
 	row.Epoch++
 	row.SecretHash, row.SecretUsedBy, row.SecretUsedAt, row.OnboardedAt = nil, "", nil, nil
-	if row.Method == models.ESTPassword {
+	if row.Method.HasSecret() {
 		secret, row.SecretHash = newSecret()
 	}
 	return secret
@@ -174,7 +177,7 @@ func (o *Operations) ArmDevice(ctx context.Context, who Caller, name string, in 
 		}
 	}
 	var secret string
-	out, err := o.changeDevice(ctx, who, name, "device.armed", func(_ *store.Tx, row *models.Device) error {
+	out, err := o.changeDevice(ctx, who, name, "device.armed", func(tx *store.Tx, row *models.Device) error {
 		if row.State == models.DeviceSuspended {
 			return models.Errorf(models.KindConflict, "device %s is suspended; end that first", row.Name)
 		}
@@ -186,6 +189,13 @@ func (o *Operations) ArmDevice(ctx context.Context, who Caller, name string, in 
 		}
 		if in.Method != "" {
 			row.Method = in.Method
+		}
+		domain, err := tx.FindDomain(ctx, row.DomainID)
+		if err != nil {
+			return err
+		}
+		if err := checkDoors(domain, row.Method); err != nil {
+			return err
 		}
 		row.State = models.DeviceRegistered
 		secret = arm(row)
@@ -299,7 +309,7 @@ func wireDevice(d *models.Device, domain string) api.Device {
 		IDevIDSHA256: d.IDevIDSHA256, Registration: string(d.RegistrationID), OnboardedAt: d.OnboardedAt,
 		Metadata: d.Metadata, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
 	}
-	if d.Method == models.ESTPassword {
+	if d.Method.HasSecret() {
 		out.Onboarding.Username = d.Name
 	}
 	return out

@@ -78,6 +78,10 @@ func (o *Operations) CreateDomain(ctx context.Context, who Caller, in api.Domain
 	if len(row.Profiles) == 0 {
 		row.Profiles = shippedProfiles()
 	}
+	row.Operations = models.NewDomainDoors()
+	if _, err := changeDoors(row, doorsChange{in.Operations, in.OnboardingMethods, in.ChannelBinding}); err != nil {
+		return nil, err
+	}
 	err = o.write(ctx, func(tx *store.Tx) error {
 		if err := setIssuer(ctx, tx, who, row, in.IssuingCA); err != nil {
 			return err
@@ -151,7 +155,11 @@ func changeDomain(ctx context.Context, tx *store.Tx, who Caller, row *models.Dom
 	if in.Approval != (api.PolicyChange{}) {
 		changed = append(changed, "approval")
 	}
-	return changed, changePolicy(&row.Approval, in.Approval)
+	opened, err := changeDoors(row, doorsChange{in.Operations, in.OnboardingMethods, in.ChannelBinding})
+	if err != nil {
+		return nil, err
+	}
+	return append(changed, opened...), changePolicy(&row.Approval, in.Approval)
 }
 
 // setIssuer makes an active issuing CA the issuer of a domain's certificates.
@@ -194,6 +202,7 @@ func wireDomain(ctx context.Context, names *names, d *models.Domain) (api.Domain
 		Approval: api.ApprovalPolicy{
 			Onboarding: wireRule(d.Approval.Onboarding), Enrollment: wireRule(d.Approval.Enrollment), Renewal: wireRule(d.Approval.Renewal),
 		},
+		Operations: d.Doors().Open, OnboardingMethods: admitted(d), ChannelBinding: d.Doors().ChannelBinding,
 		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
 	}, err
 }

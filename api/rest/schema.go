@@ -37,6 +37,7 @@ func enums() map[reflect.Type][]string {
 		reflect.TypeFor[models.ApprovalState]():    states(models.ApprovalPending, models.ApprovalApproved, models.ApprovalRejected, models.ApprovalExpired, models.ApprovalWithdrawn),
 		reflect.TypeFor[models.KeyAlgorithm]():     states(models.KeyAlgorithms...),
 		reflect.TypeFor[models.OnboardingMethod](): states(models.OnboardingMethods...),
+		reflect.TypeFor[models.DeviceOperation]():  states(models.DeviceOperations...),
 		reflect.TypeFor[models.RequestKind]():      states(models.KindOnboarding, models.KindEnrollment, models.KindRenewal),
 		reflect.TypeFor[models.AuthMethod]():       states(models.AuthPassword, models.AuthIDevID, models.AuthDomainCredential, models.AuthPredecessor),
 		reflect.TypeFor[models.Outcome]():          states(models.OutcomeIssue, models.OutcomeWait, models.OutcomeRefuse),

@@ -9,7 +9,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -91,13 +90,7 @@ func showDevice(w io.Writer, d *api.Device) {
 	details(w, pairs...)
 }
 
-func methods() string {
-	names := make([]string, len(models.OnboardingMethods))
-	for i, m := range models.OnboardingMethods {
-		names[i] = string(m)
-	}
-	return strings.Join(names, ", ")
-}
+func methods() string { return words(models.OnboardingMethods) }
 
 func (c *cli) deviceRegister() *cobra.Command {
 	var in api.DeviceCreation

@@ -102,6 +102,7 @@ func showDomain(w io.Writer, d *api.Domain) {
 	for _, s := range stories(d.Approval) {
 		pairs = append(pairs, strings.ToUpper(s.name[:1])+s.name[1:], describeRule(s.rule))
 	}
+	pairs = append(pairs, "Operations", words(d.Operations), "Onboarding methods", words(d.OnboardingMethods), "Channel binding", demanded(d.ChannelBinding))
 	details(w, append(pairs, "Note", mark(d.Demo, "for trying things out, not for production"))...)
 }
 
@@ -145,10 +146,12 @@ func parseSteps(s string) ([]api.ApprovalStep, error) {
 func (c *cli) domainCreate() *cobra.Command {
 	var in api.DomainCreation
 	var rules ruleFlags
+	var doors doorFlags
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Create a domain",
 		Long: `Create a domain below an issuing CA. Without --profiles its devices may ask for every
-shipped profile; without an --approval flag nothing waits for people.`,
+shipped profile; without an --approval flag nothing waits for people; without --operations
+everything is open but serverkeygen, which makes keys on the server.`,
 		Example: `  trustloom domains create press-shop --issuing-ca plant-issuing
   trustloom domains create paint-shop --issuing-ca plant-issuing --profiles domain_credential,tls_server
   trustloom domains create vault --issuing-ca plant-issuing --approval-onboarding operator:1,security:2 --deadline 72h`,
@@ -158,6 +161,7 @@ shipped profile; without an --approval flag nothing waits for people.`,
 	cmd.Flags().StringSliceVar(&in.Profiles, "profiles", nil, "what its devices may ask for (default every shipped profile)")
 	cmd.Flags().BoolVar(&in.Demo, "demo", false, "mark it as made for trying things out")
 	rules.bind(cmd)
+	doors.bind(cmd)
 	_ = cmd.MarkFlagRequired("issuing-ca")
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
 		change, err := rules.change()
@@ -165,6 +169,7 @@ shipped profile; without an --approval flag nothing waits for people.`,
 			return err
 		}
 		in.Name = args[0]
+		in.Operations, in.OnboardingMethods, in.ChannelBinding = doors.change(cmd)
 		in.Approval = api.ApprovalPolicy{Onboarding: change.Onboarding.Rule, Enrollment: change.Enrollment.Rule, Renewal: change.Renewal.Rule}
 		domain, err := client.CreateDomain(ctx, in)
 		if err != nil {
@@ -181,6 +186,7 @@ type domainFlags struct {
 	issuingCA                   string
 	profiles                    []string
 	noApproval, suspend, resume bool
+	doors                       doorFlags
 }
 
 func (c *cli) domainSet() *cobra.Command {
@@ -193,7 +199,9 @@ people. Nobody counts twice for one request.`,
 		Example: `  trustloom domains set press-shop --approval-onboarding operator:1,security:2 --deadline 72h
   trustloom domains set press-shop --no-approval
   trustloom domains set press-shop --suspend
-  trustloom domains set press-shop --profiles domain_credential,tls_server,opc_ua`,
+  trustloom domains set press-shop --profiles domain_credential,tls_server,opc_ua
+  trustloom domains set press-shop --operations simpleenroll,simplereenroll,csrattrs --onboarding-methods est-idevid
+  trustloom domains set press-shop --channel-binding`,
 		Args: named("domain"), ValidArgsFunction: c.domainNames(),
 	}
 	flags := cmd.Flags()
@@ -203,6 +211,7 @@ people. Nobody counts twice for one request.`,
 	flags.BoolVar(&f.suspend, "suspend", false, "refuse every issuance")
 	flags.BoolVar(&f.resume, "resume", false, "issue again")
 	f.rules.bind(cmd)
+	f.doors.bind(cmd)
 	cmd.MarkFlagsMutuallyExclusive("suspend", "resume")
 	for _, rule := range []string{"approval-onboarding", "approval-enrollment", "approval-renewal"} {
 		cmd.MarkFlagsMutuallyExclusive("no-approval", rule)
@@ -240,6 +249,7 @@ func (f *domainFlags) change(cmd *cobra.Command) (change api.DomainChange, err e
 	if f.suspend || f.resume {
 		change.Suspended = &f.suspend
 	}
+	change.Operations, change.OnboardingMethods, change.ChannelBinding = f.doors.change(cmd)
 	if change == (api.DomainChange{}) {
 		return change, usagef("nothing to change is given")
 	}

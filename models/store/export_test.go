@@ -28,3 +28,6 @@ func Columns(row any) (table string, columns []string, err error) {
 
 // Exec runs a statement of a test.
 func (tx *Tx) Exec(statement string) error { return tx.session().Exec(statement).Error }
+
+// Steps returns how many migrations there are.
+func Steps() int { return len(migrations()) }

@@ -24,6 +24,7 @@ type migration struct {
 func migrations() []migration {
 	return []migration{
 		{"2026-11-21 first tables", firstTables},
+		{"2026-11-21 domain doors", domainDoors},
 	}
 }
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+
+package operations
+
+import (
+	"slices"
+
+	"github.com/trustloom/trustloom/models"
+)
+
+// doorsChange are the members of a change that are about switches.
+type doorsChange struct {
+	Operations        *[]models.DeviceOperation
+	OnboardingMethods *[]models.OnboardingMethod
+	ChannelBinding    *bool
+}
+
+// changeDoors applies the switches that a change names, and returns the names
+// of the members that it has.
+func changeDoors(row *models.Domain, in doorsChange) (changed []string, err error) {
+	doors := row.Doors()
+	if in.Operations != nil {
+		changed = append(changed, "operations")
+		if doors.Open, err = chosen("operation", *in.Operations, models.DeviceOperations); err != nil {
+			return nil, err
+		}
+	}
+	if in.OnboardingMethods != nil {
+		changed = append(changed, "onboarding_methods")
+		if doors.Methods, err = chosen("onboarding method", *in.OnboardingMethods, models.OnboardingMethods); err != nil {
+			return nil, err
+		}
+	}
+	if in.ChannelBinding != nil {
+		changed = append(changed, "channel_binding")
+		doors.ChannelBinding = *in.ChannelBinding
+	}
+	if len(changed) > 0 {
+		row.Operations = &doors
+	}
+	return changed, nil
+}
+
+// chosen returns the values of a list in the order of all that there are; it
+// is never nil.
+func chosen[S ~string](what string, values, all []S) ([]S, error) {
+	for i, v := range values {
+		if err := oneOf(what, v, all); err != nil {
+			return nil, err
+		}
+		if slices.Contains(values[:i], v) {
+			return nil, models.Errorf(models.KindInvalid, "the %s %s is named twice", what, v)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(v S) bool { return !slices.Contains(values, v) }), nil
+}
+
+// admitted returns the onboarding methods of a domain, all of them if it does
+// not choose.
+func admitted(d *models.Domain) []models.OnboardingMethod {
+	if methods := d.Doors().Methods; methods != nil {
+		return methods
+	}
+	return models.OnboardingMethods
+}
+
+// checkDoors refuses to arm a device for a way that does not lead into its
+// domain: better now than on the device.
+func checkDoors(domain *models.Domain, method models.OnboardingMethod) error {
+	err := domain.Admits(method)
+	if op := method.Operation(); err == nil && op != "" {
+		err = domain.Offers(op)
+	}
+	if err == nil {
+		return nil
+	}
+	return models.Errorf(models.KindConflict, "%s", models.PublicText(err))
+}
