@@ -34,6 +34,7 @@ func benchCommand() *cobra.Command {
 type benchFlags struct {
 	bench.Config
 	module, token, pinFile string
+	lanes                  []string
 	output                 string
 }
 
@@ -88,6 +89,8 @@ With --database-url a schema of its own is made in that database and dropped at 
 	fs.StringVar(&f.token, "pkcs11-token", "", "label of the token")
 	fs.StringVar(&f.pinFile, "pkcs11-pin-file", "", "file with the PIN (or TRUSTLOOM_PKCS11_PIN in the environment)")
 	fs.IntSliceVar(&f.Clients, "clients", []int{1, 16, 64}, "numbers of clients to measure with")
+	fs.StringSliceVar(&f.lanes, "lanes", nil, "which to measure: reenroll, onboard, empty-workflow (default all)")
+	fs.StringVar(&f.Profile, "cpu-profile", "", "write the server's profile of the whole run to this file, for go tool pprof")
 	fs.DurationVar(&f.Duration, "duration", 5*time.Second, "how long each figure is measured")
 	fs.StringVar(&f.Dir, "dir", os.TempDir(), "where the data directory is made")
 	fs.StringVarP(&f.output, "output", "o", "table", "table or json")
@@ -114,6 +117,9 @@ func (f *benchFlags) run(cmd *cobra.Command) error {
 func (f *benchFlags) complete(cmd *cobra.Command) (err error) {
 	if f.output != "table" && f.output != "json" {
 		return fmt.Errorf("--output %q is neither table nor json", f.output)
+	}
+	for _, lane := range f.lanes {
+		f.Lanes = append(f.Lanes, bench.Lane(lane))
 	}
 	if err := f.Check(); err != nil {
 		return err

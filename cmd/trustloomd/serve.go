@@ -3,14 +3,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"runtime/pprof"
 
 	"github.com/spf13/cobra"
 
 	"github.com/trustloom/trustloom/cmd/trustloomd/app"
+	"github.com/trustloom/trustloom/cmd/trustloomd/bench"
 )
 
 func serveCommand() *cobra.Command {
@@ -40,11 +43,31 @@ that clients have to trust. GET /readyz answers 200 as soon as the server works.
 			if err != nil {
 				return err
 			}
-			return app.Run(cmd.Context(), cfg, log)
+			finish, err := profile(os.Getenv(bench.ProfileVariable))
+			if err != nil {
+				return err
+			}
+			return errors.Join(app.Run(cmd.Context(), cfg, log), finish())
 		},
 	}
 	cfg.Bind(cmd.Flags())
 	return cmd
+}
+
+// profile writes where the processor time goes into a file, until finish is
+// called. It does nothing without a file.
+func profile(file string) (finish func() error, err error) {
+	if file == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("make the profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the profile: %w", err), f.Close())
+	}
+	return func() error { pprof.StopCPUProfile(); return f.Close() }, nil
 }
 
 // newLogger returns the process's logger.

@@ -74,15 +74,7 @@ func (b *Builder) BuildTBS(template *x509.Certificate, pub crypto.PublicKey, iss
 		return nil, err
 	}
 	lints, standIn := b.setup()
-	parent := own
-	if issuer.Certificate != nil {
-		parent = &x509.Certificate{RawSubject: issuer.Certificate.RawSubject}
-	}
-	signed, err := x509.CreateCertificate(rand.Reader, own, parent, pub, standIn)
-	if err != nil {
-		return nil, denied("the certificate cannot be encoded").Because(err)
-	}
-	tbs, dressed, err := recast(signed, algorithm.identifier, template.Extensions, own.ExtraExtensions)
+	tbs, dressed, err := encode(own, pub, issuer.Certificate, algorithm.identifier, template.Extensions, standIn)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +148,24 @@ func splitTBS(tbs []byte) (head, algorithm, tail cryptobyte.String, ok bool) {
 		fields.ReadASN1Element(&serial, der.INTEGER) &&
 		fields.ReadASN1Element(&algorithm, der.SEQUENCE)
 	return before[:len(version)+len(serial)], algorithm, fields, ok
+}
+
+// encode returns the TBSCertificate of a template, and a certificate around it
+// for the lints to look at, whose signature nobody can verify.
+func encode(own *x509.Certificate, pub crypto.PublicKey, issuer *x509.Certificate, identifier []byte, wanted []pkix.Extension, standIn ed25519.PrivateKey) (tbs, dressed []byte, err error) {
+	parent := own
+	if issuer != nil {
+		parent = &x509.Certificate{RawSubject: issuer.RawSubject}
+	}
+	if tbs, plain := encodeTBS(own, parent.RawSubject, identifier, pub, wanted); plain {
+		dressed, err = assemble(tbs, identifier, make([]byte, ed25519.SignatureSize))
+		return tbs, dressed, err
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, own, parent, pub, standIn)
+	if err != nil {
+		return nil, nil, denied("the certificate cannot be encoded").Because(err)
+	}
+	return recast(signed, identifier, wanted, own.ExtraExtensions)
 }
 
 // recast returns the TBSCertificate of a certificate with the issuer's

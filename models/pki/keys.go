@@ -73,7 +73,7 @@ func curveAlgorithm(k *ecdsa.PublicKey) (models.KeyAlgorithm, error) {
 // CheckPublicKey returns KindInvalid unless pub is a key that a certificate
 // may be issued for: size and curve as in KeyAlgorithmOf, RSA exponents odd
 // and at least 65537, RSA moduli without the known weaknesses that show in the
-// public key alone, EC points on their curve, Ed25519 points of full order.
+// public key alone, EC points on their curve and of no tiny private key, Ed25519 points of full order.
 func CheckPublicKey(pub crypto.PublicKey) error {
 	if _, err := KeyAlgorithmOf(pub); err != nil {
 		return err
@@ -82,9 +82,7 @@ func CheckPublicKey(pub crypto.PublicKey) error {
 	case *rsa.PublicKey:
 		return checkRSA(k)
 	case *ecdsa.PublicKey:
-		if _, err := k.Bytes(); err != nil {
-			return invalid("the public key is not a point of its curve").Because(err)
-		}
+		return checkSmallKey(k)
 	case ed25519.PublicKey:
 		if smallOrder(k) {
 			return invalid("the Ed25519 key is a point of small order, which anybody can sign for; make a new key")

@@ -4,6 +4,7 @@ package pki
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -29,6 +30,8 @@ var lintExclusions = map[string]string{
 	"e_ext_san_uri_host_not_fqdn_or_ip":               "plants and OPC UA application URIs use single-label hosts; checkURI checks the syntax of the host",
 	"e_key_usage_and_extended_key_usage_inconsistent": "admits exact combinations only, while OPC 10000-6 §6.2.2 requires nonRepudiation and dataEncipherment beside TLS; checkUsages checks what RFC 5280 §4.2.1.12 says",
 	"e_cert_ext_invalid_der":                          "parses the certificate once more to look at how critical flags are encoded, which crypto/x509 gets right",
+	"e_ecdsa_small_private_key":                       "CheckPublicKey has looked the key up, before the request was accepted",
+	"e_distribution_point_incomplete":                 "the distribution points are written by BuildTBS alone, each with a fullName; the lint unmarshals them by reflection",
 	"e_ext_ian_dns_not_ia5_string":                    ianReason,
 	"e_ext_ian_empty_name":                            ianReason,
 	"e_ext_ian_no_entries":                            ianReason,
@@ -46,28 +49,36 @@ var lintExclusions = map[string]string{
 
 const ianReason = "an issuerAltName is never written: checkExtraExtensions refuses it"
 
-// lintConfiguration narrows the search for tiny ECDSA private keys from 2^16 to
-// 2^8: the real case (Mozilla bug 2083449) had keys below 256, and the default
-// costs more than all other lints together.
-const lintConfiguration = "[e_ecdsa_small_private_key]\nBits = 8\n"
-
 // linter holds the lints that run, chosen once. It is safe for concurrent use:
-// every run makes its own instances of the lints.
+// only lints that cannot remember anything are shared by the runs.
 type linter struct {
-	lints         []*lint.CertificateLint
+	shared []sharedLint
+	single []*lint.CertificateLint
+
 	configuration lint.Configuration
+}
+
+// sharedLint is a lint that was made once, because its type has no room for a
+// state: what zlint does for each of its calls is done for all of them.
+type sharedLint struct {
+	*lint.CertificateLint
+	instance lint.LintInterface
 }
 
 // newLinter chooses the lints. Only those named e_ can report an error (zlint
 // promises it of the names), and only errors are refusals.
 func newLinter() linter {
-	// A constant that parses; TestLintsAreWhatTheyClaim sees it at work.
-	configuration, _ := lint.NewConfigFromString(lintConfiguration)
-	l := linter{configuration: configuration}
+	l := linter{configuration: lint.NewEmptyConfig()}
 	for _, candidate := range lint.GlobalRegistry().CertificateLints().Lints() {
 		_, excluded := lintExclusions[candidate.Name]
-		if strings.HasPrefix(candidate.Name, "e_") && slices.Contains(lintSources, candidate.Source) && !excluded {
-			l.lints = append(l.lints, candidate)
+		if !strings.HasPrefix(candidate.Name, "e_") || !slices.Contains(lintSources, candidate.Source) || excluded {
+			continue
+		}
+		instance := candidate.Lint()
+		if t := reflect.TypeOf(instance); t.Kind() == reflect.Pointer && t.Elem().Size() == 0 {
+			l.shared = append(l.shared, sharedLint{candidate, instance})
+		} else {
+			l.single = append(l.single, candidate)
 		}
 	}
 	return l
@@ -75,7 +86,7 @@ func newLinter() linter {
 
 // run lints a certificate and returns KindDenied with the names of the lints
 // that report an error. selfSigned says whether the certificate will carry its
-// own key's signature, which the stand-in signature does not show.
+// own key's signature, which the signature it has here does not show.
 func (l linter) run(certificate []byte, selfSigned bool) error {
 	parsed, err := x509.ParseCertificate(certificate)
 	if err != nil {
@@ -83,19 +94,38 @@ func (l linter) run(certificate []byte, selfSigned bool) error {
 	}
 	parsed.SelfSigned = selfSigned
 	var failed []string
-	for _, candidate := range l.lints {
-		result := candidate.Execute(parsed, l.configuration)
+	note := func(name string, result *lint.LintResult) {
 		if result.Status < lint.Error {
-			continue
+			return
 		}
-		name := candidate.Name
 		if result.Details != "" {
 			name = fmt.Sprintf("%s (%s)", name, result.Details)
 		}
 		failed = append(failed, name)
+	}
+	for i := range l.shared {
+		note(l.shared[i].Name, l.shared[i].run(parsed))
+	}
+	for _, candidate := range l.single {
+		note(candidate.Name, candidate.Execute(parsed, l.configuration))
 	}
 	if len(failed) > 0 {
 		return denied("the certificate would break the rules of RFC 5280: %s", strings.Join(failed, ", "))
 	}
 	return nil
 }
+
+// run is CertificateLint.Execute without making the lint anew.
+func (s *sharedLint) run(c *x509.Certificate) (result *lint.LintResult) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			result = &lint.LintResult{Status: lint.Fatal, Details: fmt.Sprint(fault)}
+		}
+	}()
+	if !s.instance.CheckApplies(c) || !s.CheckEffective(c) {
+		return &notApplicable
+	}
+	return s.instance.Execute(c)
+}
+
+var notApplicable = lint.LintResult{Status: lint.NA}

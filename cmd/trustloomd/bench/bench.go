@@ -31,6 +31,8 @@ type Config struct {
 	Keys        string   // key store of the CAs
 	ServerFlags []string // further flags of the server, such as those of a token
 	Clients     []int    // each is a measurement
+	Lanes       []Lane   // empty: all
+	Profile     string   // file for the server's CPU profile; empty: none
 	Duration    time.Duration
 	Progress    io.Writer
 	Version     string
@@ -58,6 +60,11 @@ func (c Config) Check() error {
 	}
 	if c.Duration < minDuration || c.Duration > maxDuration {
 		return fmt.Errorf("--duration %s is not between %s and %s", c.Duration, minDuration, maxDuration)
+	}
+	for _, lane := range c.Lanes {
+		if !slices.Contains(lanes, lane) {
+			return fmt.Errorf("--lanes %q is not one of %v", lane, lanes)
+		}
 	}
 	if c.Keys != models.StoreSoftware && c.Keys != models.StorePKCS11 {
 		return fmt.Errorf("--keys %q is neither %s nor %s", c.Keys, models.StoreSoftware, models.StorePKCS11)
@@ -181,21 +188,19 @@ func (b *bench) schema(ctx context.Context) error {
 // figures measures both lanes and the empty workflow, for each number of
 // clients after each other, so that what is compared is close in time.
 func (b *bench) figures(ctx context.Context) error {
-	lanes := []struct {
-		lane    Lane
-		prepare func(context.Context, int, int) (operation, error)
-	}{
-		{LaneReenroll, b.plant.reenrollments},
-		{LaneOnboard, b.plant.onboardings},
-		{LaneEmptyWorkflow, b.engine.workflows},
+	prepare := map[Lane]func(context.Context, int, int) (operation, error){
+		LaneReenroll: b.plant.reenrollments, LaneOnboard: b.plant.onboardings, LaneEmptyWorkflow: b.engine.workflows,
 	}
 	for _, clients := range b.cfg.Clients {
-		for _, l := range lanes {
-			figure, err := b.figure(ctx, l.lane, clients, l.prepare)
-			if err != nil {
-				return fmt.Errorf("%s with %d clients: %w", l.lane, clients, err)
+		for _, lane := range lanes {
+			if len(b.cfg.Lanes) > 0 && !slices.Contains(b.cfg.Lanes, lane) {
+				continue
 			}
-			b.say("%s, %d clients: %.0f per second, p50 %.1f ms, p99 %.1f ms", l.lane, clients, figure.PerSecond, figure.P50, figure.P99)
+			figure, err := b.figure(ctx, lane, clients, prepare[lane])
+			if err != nil {
+				return fmt.Errorf("%s with %d clients: %w", lane, clients, err)
+			}
+			b.say("%s, %d clients: %.0f per second, p50 %.1f ms, p99 %.1f ms", lane, clients, figure.PerSecond, figure.P50, figure.P99)
 			b.report.Figures = append(b.report.Figures, figure)
 		}
 	}

@@ -22,6 +22,10 @@ const (
 	logLines      = 20 // of the server's log, shown if it fails
 )
 
+// ProfileVariable names the file into which the server writes the profile of
+// its processor time (for `go tool pprof`) from its start to its end.
+const ProfileVariable = "TRUSTLOOM_CPU_PROFILE"
+
 // server is a trustloomd of our own.
 type server struct {
 	dataDir   string
@@ -49,6 +53,9 @@ func startServer(ctx context.Context, cfg Config, dir, database string) (*server
 	s.cmd.Env = cfg.Environment
 	if database != "" { // by the environment: the list of processes would show the password
 		s.cmd.Env = append(s.cmd.Env, "TRUSTLOOM_DATABASE_URL="+database)
+	}
+	if cfg.Profile != "" {
+		s.cmd.Env = append(s.cmd.Env, ProfileVariable+"="+cfg.Profile)
 	}
 	s.cmd.Stdout, s.cmd.Stderr, s.cmd.SysProcAttr = s.log, s.log, childAttributes()
 	if err := s.cmd.Start(); err != nil {
