@@ -207,7 +207,7 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 		return nil, fmt.Errorf("build request: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
-	req.Header.Set("Accept", "application/json, application/problem+json, application/x-pem-file")
+	req.Header.Set("Accept", "application/json, application/problem+json, */*")
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -102,9 +102,37 @@ func (c *Client) AllTruststores(ctx context.Context) iter.Seq2[Truststore, error
 	})
 }
 
-// FindTruststore returns a truststore with its certificates.
-func (c *Client) FindTruststore(ctx context.Context, name string) (*Truststore, error) {
-	return get[Truststore](ctx, c, path("truststores", name), nil)
+// FindTruststore returns a truststore with its certificates; version 0 is the
+// current one.
+func (c *Client) FindTruststore(ctx context.Context, name string, version int) (*Truststore, error) {
+	return get[Truststore](ctx, c, path("truststores", name), EncodeQuery(TruststoreQuery{Version: version}))
+}
+
+// ListTruststoreVersions returns one page of the versions of a truststore.
+func (c *Client) ListTruststoreVersions(ctx context.Context, name string, q PageQuery) (*Page[Truststore], error) {
+	return get[Page[Truststore]](ctx, c, path("truststores", name, "versions"), EncodeQuery(q))
+}
+
+// AllTruststoreVersions follows the pages of ListTruststoreVersions.
+func (c *Client) AllTruststoreVersions(ctx context.Context, name string) iter.Seq2[Truststore, error] {
+	return Collect(func(cursor string) (*Page[Truststore], error) {
+		return c.ListTruststoreVersions(ctx, name, PageQuery{Limit: pageLimit, Cursor: cursor})
+	})
+}
+
+// TruststoreContent returns the certificates of a truststore as a file.
+func (c *Client) TruststoreContent(ctx context.Context, name string, q TruststoreContentQuery) ([]byte, error) {
+	return c.text(ctx, call{method: http.MethodGet, path: path("truststores", name, "content"), query: EncodeQuery(q)}, nil)
+}
+
+// DomainTruststores returns the truststores that a domain's devices should have.
+func (c *Client) DomainTruststores(ctx context.Context, domain string) (*Page[Truststore], error) {
+	return get[Page[Truststore]](ctx, c, path("domains", domain, "truststores"), nil)
+}
+
+// CABundle returns a ZIP file with the chain of a CA and its CRLs.
+func (c *Client) CABundle(ctx context.Context, name string) ([]byte, error) {
+	return c.text(ctx, call{method: http.MethodGet, path: path("cas", name, "bundle")}, nil)
 }
 
 // CreateTruststore adds a truststore.

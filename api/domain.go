@@ -21,9 +21,12 @@ type Domain struct {
 	Operations        []models.DeviceOperation  `json:"operations" doc:"what devices may ask for" example:"simpleenroll,simplereenroll,csrattrs,rest-enroll"`
 	OnboardingMethods []models.OnboardingMethod `json:"onboarding_methods" doc:"how devices may prove themselves for their first identity" example:"est-password,est-idevid"`
 	ChannelBinding    bool                      `json:"channel_binding" doc:"requests must be bound to their TLS connection (RFC 7030 section 3.5, RFC 9266)"`
-	Demo              bool                      `json:"demo"`
-	CreatedAt         time.Time                 `json:"created_at"`
-	UpdatedAt         time.Time                 `json:"updated_at"`
+
+	Truststores []string `json:"truststores,omitempty" doc:"names of those that its devices should have" example:"plant-servers"`
+
+	Demo      bool      `json:"demo"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // ApprovalPolicy says which stories of a domain wait for people.
@@ -70,6 +73,8 @@ type DomainChange struct {
 	Operations        *[]models.DeviceOperation  `json:"operations,omitzero" example:"simpleenroll,simplereenroll,csrattrs"`
 	OnboardingMethods *[]models.OnboardingMethod `json:"onboarding_methods,omitzero" example:"est-password,est-idevid"`
 	ChannelBinding    *bool                      `json:"channel_binding,omitzero"`
+
+	Truststores *[]string `json:"truststores,omitzero" doc:"those that its devices should have, all of them; [] for none" example:"plant-servers"`
 }
 
 // PolicyChange changes the approval rules that it names.

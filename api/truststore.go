@@ -4,12 +4,14 @@ package api
 
 import "time"
 
-// Truststore is the current version of a named set of trust anchors. PEM is
-// given when one truststore is asked for, not in lists.
+// Truststore is one version of a named set of trust anchors. PEM is given when
+// one truststore is asked for, not in lists.
 type Truststore struct {
 	Name         string        `json:"name" example:"acme-devices"`
 	Version      int           `json:"version" example:"1"`
 	Certificates []TrustAnchor `json:"certificates"`
+	Added        []TrustAnchor `json:"added,omitempty" doc:"in one version, or a list of versions: what the version before did not have"`
+	Removed      []TrustAnchor `json:"removed,omitempty" doc:"in one version, or a list of versions: what only the version before had"`
 	PEM          string        `json:"pem,omitempty" doc:"the certificates, PEM"`
 	CreatedAt    time.Time     `json:"created_at"`
 }
@@ -21,13 +23,27 @@ type TrustAnchor struct {
 	NotAfter    time.Time `json:"not_after"`
 }
 
+// TruststoreQuery selects a version of a truststore.
+type TruststoreQuery struct {
+	Version int `query:"version" doc:"the current version unless given" example:"1"`
+}
+
+// TruststoreContentQuery selects a version of a truststore and how its
+// certificates are written.
+type TruststoreContentQuery struct {
+	TruststoreQuery
+	Format string `query:"format" doc:"pem (unless given), der for a single certificate, pkcs7 (certs-only, PEM) or pkcs7-der" example:"pkcs7"`
+}
+
 // TruststoreCreation adds a truststore.
 type TruststoreCreation struct {
 	Name string `json:"name" example:"acme-devices"`
-	PEM  string `json:"pem" doc:"1 to 64 CA certificates, PEM"`
+	PEM  string `json:"pem,omitempty" doc:"1 to 64 CA certificates: PEM, also of a PKCS #7 certs-only message"`
+	DER  string `json:"der,omitempty" doc:"instead of pem: a certificate or a PKCS #7 certs-only message in DER, base64"`
 }
 
 // TruststoreVersion replaces the certificates of a truststore.
 type TruststoreVersion struct {
-	PEM string `json:"pem" doc:"1 to 64 CA certificates, PEM"`
+	PEM string `json:"pem,omitempty" doc:"1 to 64 CA certificates: PEM, also of a PKCS #7 certs-only message"`
+	DER string `json:"der,omitempty" doc:"instead of pem: a certificate or a PKCS #7 certs-only message in DER, base64"`
 }

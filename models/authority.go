@@ -66,6 +66,7 @@ type Domain struct {
 	IssuingCAID CAID           `gorm:"index;not null"`
 	Profiles    []string       `gorm:"serializer:json"` // names that devices may ask for
 	Approval    ApprovalPolicy `gorm:"serializer:json"`
+	Truststores []string       `gorm:"serializer:json"` // names of those that its devices should have
 	Suspended   bool           // refuses every issuance
 	Operations  *DomainDoors   `gorm:"serializer:json"` // nil for domains older than the switches
 	Demo        bool

@@ -148,6 +148,13 @@ func changeDomain(ctx context.Context, tx *store.Tx, who Caller, row *models.Dom
 			return nil, err
 		}
 	}
+	if in.Truststores != nil {
+		changed = append(changed, "truststores")
+		row.Truststores = *in.Truststores
+		if err := checkTruststores(ctx, tx, who, row.Truststores); err != nil {
+			return nil, err
+		}
+	}
 	if in.Suspended != nil {
 		changed = append(changed, "suspended")
 		row.Suspended = *in.Suspended
@@ -195,10 +202,51 @@ func checkProfiles(ctx context.Context, tx *store.Tx, who Caller, profiles []str
 	return nil
 }
 
+const maxTruststores = 32 // that the devices of one domain should have
+
+// checkTruststores refuses truststores that the caller does not see.
+func checkTruststores(ctx context.Context, tx *store.Tx, who Caller, names []string) error {
+	if len(names) > maxTruststores {
+		return models.Errorf(models.KindInvalid, "a domain names at most %d truststores", maxTruststores)
+	}
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return models.Errorf(models.KindInvalid, "truststore %s is named twice", name)
+		}
+		if _, err := truststoreNamed(ctx, tx.Queries, who, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DomainTruststores returns the truststores that the devices of a domain
+// should have, with their certificates.
+func (o *Operations) DomainTruststores(ctx context.Context, who Caller, name string) (*api.Page[api.Truststore], error) {
+	if err := auth.Authorize(who.Principal, auth.ReadTruststores); err != nil {
+		return nil, err
+	}
+	domain, err := domainNamed(ctx, o.store.Queries, who, name)
+	if err != nil {
+		return nil, err
+	}
+	return wirePage(domain.Truststores, "", func(name *string) (api.Truststore, error) {
+		row, err := o.store.FindTruststore(ctx, *name)
+		if err != nil {
+			return api.Truststore{}, err
+		}
+		out, err := o.fullTruststore(ctx, row)
+		if err != nil {
+			return api.Truststore{}, err
+		}
+		return *out, nil
+	})
+}
+
 func wireDomain(ctx context.Context, names *names, d *models.Domain) (api.Domain, error) {
 	issuer, err := names.ca(ctx, d.IssuingCAID)
 	return api.Domain{
-		ID: string(d.ID), Name: d.Name, IssuingCA: issuer, Profiles: d.Profiles, Suspended: d.Suspended, Demo: d.Demo,
+		ID: string(d.ID), Name: d.Name, IssuingCA: issuer, Profiles: d.Profiles, Truststores: d.Truststores, Suspended: d.Suspended, Demo: d.Demo,
 		Approval: api.ApprovalPolicy{
 			Onboarding: wireRule(d.Approval.Onboarding), Enrollment: wireRule(d.Approval.Enrollment), Renewal: wireRule(d.Approval.Renewal),
 		},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -20,7 +21,7 @@ import (
 const maxAnchors = 64 // certificates of one truststore
 
 // ListTruststores lists the current versions of the truststores; a limited
-// caller sees those that the registrations of its domains name.
+// caller sees those that its domains or their registrations name.
 func (o *Operations) ListTruststores(ctx context.Context, who Caller, q api.PageQuery) (*api.Page[api.Truststore], error) {
 	if err := auth.Authorize(who.Principal, auth.ReadTruststores); err != nil {
 		return nil, err
@@ -58,6 +59,11 @@ func truststoresOf(ctx context.Context, q reader, who Caller) ([]string, error) 
 	}
 	var visible []string
 	for _, id := range domains {
+		domain, err := q.FindDomain(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		visible = append(visible, domain.Truststores...)
 		registrations, err := q.RegistrationsOfDomain(ctx, id)
 		if err != nil {
 			return nil, err
@@ -84,16 +90,57 @@ func truststoreNamed(ctx context.Context, q reader, who Caller, name string) (*m
 	return row, found(err, "truststore", name)
 }
 
-// FindTruststore returns a truststore with its certificates.
-func (o *Operations) FindTruststore(ctx context.Context, who Caller, name string) (*api.Truststore, error) {
+// FindTruststore returns a version of a truststore, the current one for
+// version 0, with its certificates and what changed with it.
+func (o *Operations) FindTruststore(ctx context.Context, who Caller, name string, q api.TruststoreQuery) (*api.Truststore, error) {
+	row, err := o.truststoreVersion(ctx, who, name, q.Version)
+	if err != nil {
+		return nil, err
+	}
+	return o.fullTruststore(ctx, row)
+}
+
+// truststoreVersion finds a version of a truststore that the caller sees.
+func (o *Operations) truststoreVersion(ctx context.Context, who Caller, name string, version int) (*models.Truststore, error) {
 	if err := auth.Authorize(who.Principal, auth.ReadTruststores); err != nil {
 		return nil, err
 	}
 	row, err := truststoreNamed(ctx, o.store.Queries, who, name)
+	if err != nil || version == 0 || version == row.Version {
+		return row, err
+	}
+	row, err = o.store.FindTruststoreVersion(ctx, name, version)
+	return row, found(err, "truststore", fmt.Sprintf("%s of version %d", name, version))
+}
+
+// ListTruststoreVersions lists the versions of a truststore, oldest first,
+// each with what changed.
+func (o *Operations) ListTruststoreVersions(ctx context.Context, who Caller, name string, q api.PageQuery) (*api.Page[api.Truststore], error) {
+	if _, err := o.truststoreVersion(ctx, who, name, 0); err != nil {
+		return nil, err
+	}
+	rows, next, err := o.store.ListTruststoreVersions(ctx, name, pageOf(q))
 	if err != nil {
 		return nil, err
 	}
-	return fullTruststore(row)
+	return wirePage(rows, next, func(row *models.Truststore) (api.Truststore, error) { return o.changedTruststore(ctx, row) })
+}
+
+// TruststoreContent returns the certificates of a truststore as a file.
+func (o *Operations) TruststoreContent(ctx context.Context, who Caller, name string, q api.TruststoreContentQuery) (*File, error) {
+	row, err := o.truststoreVersion(ctx, who, name, q.Version)
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := parseStored(row)
+	if err != nil {
+		return nil, err
+	}
+	content, err := pki.EncodeCertificates(pki.Format(q.Format), certificates...)
+	if err != nil {
+		return nil, err
+	}
+	return &File{Name: fmt.Sprintf("%s-%d%s", row.Name, row.Version, content.Extension), MediaType: content.MediaType, Content: content.Content}, nil
 }
 
 // CreateTruststore adds a truststore.
@@ -101,7 +148,7 @@ func (o *Operations) CreateTruststore(ctx context.Context, who Caller, in api.Tr
 	if err := models.CheckName("truststore", in.Name); err != nil {
 		return nil, err
 	}
-	return o.addTruststore(ctx, who, in.Name, in.PEM, func(tx *store.Tx) error {
+	return o.addTruststore(ctx, who, in.Name, api.TruststoreVersion{PEM: in.PEM, DER: in.DER}, func(tx *store.Tx) error {
 		_, err := tx.FindTruststore(ctx, in.Name)
 		if err == nil {
 			return models.Errorf(models.KindConflict, "truststore %s exists; PUT replaces its certificates", in.Name)
@@ -112,17 +159,17 @@ func (o *Operations) CreateTruststore(ctx context.Context, who Caller, in api.Tr
 
 // PutTruststore replaces the certificates of a truststore by a new version.
 func (o *Operations) PutTruststore(ctx context.Context, who Caller, name string, in api.TruststoreVersion) (*api.Truststore, error) {
-	return o.addTruststore(ctx, who, name, in.PEM, func(tx *store.Tx) error {
+	return o.addTruststore(ctx, who, name, in, func(tx *store.Tx) error {
 		_, err := truststoreNamed(ctx, tx.Queries, who, name)
 		return err
 	})
 }
 
-func (o *Operations) addTruststore(ctx context.Context, who Caller, name, pem string, check func(*store.Tx) error) (*api.Truststore, error) {
+func (o *Operations) addTruststore(ctx context.Context, who Caller, name string, in api.TruststoreVersion, check func(*store.Tx) error) (*api.Truststore, error) {
 	if err := auth.Authorize(who.Principal, auth.WriteTruststores); err != nil {
 		return nil, err
 	}
-	anchors, err := parseAnchors(pem)
+	anchors, err := parseAnchors(in)
 	if err != nil {
 		return nil, err
 	}
@@ -140,12 +187,22 @@ func (o *Operations) addTruststore(ctx context.Context, who Caller, name, pem st
 	if err != nil {
 		return nil, err
 	}
-	return fullTruststore(row)
+	return o.fullTruststore(ctx, row)
 }
 
 // parseAnchors reads CA certificates, each once.
-func parseAnchors(pem string) ([][]byte, error) {
-	certificates, err := pki.ParseCertificates([]byte(pem), maxAnchors)
+func parseAnchors(in api.TruststoreVersion) ([][]byte, error) {
+	if (in.PEM == "") == (in.DER == "") {
+		return nil, models.Errorf(models.KindInvalid, "give the certificates as pem or as der, one of them")
+	}
+	data := []byte(in.PEM)
+	if in.DER != "" {
+		var err error
+		if data, err = base64.StdEncoding.DecodeString(in.DER); err != nil {
+			return nil, models.Errorf(models.KindInvalid, "der is not base64").Because(err)
+		}
+	}
+	certificates, err := pki.ParseCertificates(data, maxAnchors)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +216,7 @@ func parseAnchors(pem string) ([][]byte, error) {
 		}
 	}
 	if len(ders) == 0 {
-		return nil, models.Errorf(models.KindInvalid, "pem holds no certificate")
+		return nil, models.Errorf(models.KindInvalid, "there is no certificate in it")
 	}
 	return ders, nil
 }
@@ -188,12 +245,39 @@ func wireTruststore(row *models.Truststore) (api.Truststore, error) {
 	return out, err
 }
 
-func fullTruststore(row *models.Truststore) (*api.Truststore, error) {
-	out, err := wireTruststore(row)
+func (o *Operations) fullTruststore(ctx context.Context, row *models.Truststore) (*api.Truststore, error) {
+	out, err := o.changedTruststore(ctx, row)
 	if err != nil {
 		return nil, err
 	}
 	certificates, err := parseStored(row)
 	out.PEM = string(pki.EncodePEM(certificates...))
 	return &out, err
+}
+
+// changedTruststore is wireTruststore with the difference to the version
+// before.
+func (o *Operations) changedTruststore(ctx context.Context, row *models.Truststore) (api.Truststore, error) {
+	out, err := wireTruststore(row)
+	if err != nil || row.Version == 1 {
+		out.Added = out.Certificates
+		return out, err
+	}
+	before, err := o.store.FindTruststoreVersion(ctx, row.Name, row.Version-1)
+	if err != nil {
+		return out, err
+	}
+	old, err := wireTruststore(before)
+	out.Added, out.Removed = without(out.Certificates, old.Certificates), without(old.Certificates, out.Certificates)
+	return out, err
+}
+
+// without returns the anchors that are not among others.
+func without(anchors, others []api.TrustAnchor) (rest []api.TrustAnchor) {
+	for _, a := range anchors {
+		if !slices.ContainsFunc(others, func(b api.TrustAnchor) bool { return a.Fingerprint == b.Fingerprint }) {
+			rest = append(rest, a)
+		}
+	}
+	return rest
 }

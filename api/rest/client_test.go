@@ -59,6 +59,7 @@ func TestTheClientSpeaksEveryRoute(t *testing.T) {
 	c, ctx := client(t, w, "admin"), t.Context()
 	speakTrust(t, ctx, w, c)
 	speakDevices(t, ctx, w, c)
+	speakTruststores(t, ctx, c)
 	speakCertificates(t, ctx, w, c)
 	for _, op := range declared() {
 		if !w.succeeded[op.id] {
@@ -100,7 +101,7 @@ func speakTrust(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 	if s := done[*api.Truststore](t)(c.PutTruststore(ctx, "c", api.TruststoreVersion{PEM: pem + pem})); s.Version != 2 || len(s.Certificates) != 2 || s.PEM != pem {
 		t.Errorf("truststore: %+v", s)
 	}
-	done[*api.Truststore](t)(c.FindTruststore(ctx, "c"))
+	done[*api.Truststore](t)(c.FindTruststore(ctx, "c", 0))
 	count(t, c.AllTruststores(ctx))
 	done[*api.Registration](t)(c.CreateRegistration(ctx, api.RegistrationCreation{Name: "c", Truststore: "c", Domain: "c", SerialPattern: ".+"}))
 	done[*api.Registration](t)(c.FindRegistration(ctx, "c"))

@@ -159,6 +159,11 @@ func (op operation) describeSuccess(kinds *schemas, e *endpoint) {
 	case op.status == http.StatusNoContent:
 	case op.response == reflect.TypeFor[pemText]():
 		success.Content = map[string]media{mediaPEM: {Schema: &schema{Type: "string"}, Example: examplePEM}}
+	case len(op.media) > 0:
+		success.Content = map[string]media{}
+		for _, m := range op.media {
+			success.Content[m] = media{Schema: &schema{Type: "string", Format: "binary"}}
+		}
 	default:
 		success.Content = map[string]media{mediaJSON: {Schema: kinds.of(op.response), Example: kinds.example(op.response, "")}}
 	}

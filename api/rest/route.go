@@ -25,6 +25,7 @@ type operation struct {
 	permission auth.Permission
 	status     int // of success; 204 has no body
 	summary    string
+	media      []string // of an operations.File
 
 	request, response reflect.Type
 }
@@ -119,6 +120,7 @@ func bind(c *gin.Context, req any) ([]byte, error) {
 type answer struct {
 	status int
 	media  string
+	name   string // of a file
 	body   []byte
 	public []byte
 }
@@ -140,6 +142,10 @@ func render(op operation, resp any) (answer, error) {
 		a.media, a.body = mediaPEM, []byte(*text)
 		return a, nil
 	}
+	if file, ok := resp.(*operations.File); ok {
+		a.media, a.body, a.name = file.MediaType, file.Content, file.Name
+		return a, nil
+	}
 	if p, ok := resp.(pending); ok && op.status == http.StatusCreated && p.Pending() {
 		a.status = http.StatusAccepted
 	}
@@ -159,6 +165,9 @@ func (a answer) write(c *gin.Context) {
 		c.Status(a.status)
 		c.Writer.WriteHeaderNow()
 		return
+	}
+	if a.name != "" {
+		c.Header("Content-Disposition", `attachment; filename="`+a.name+`"`) // names are slugs
 	}
 	c.Data(a.status, a.media, a.body)
 }

@@ -18,6 +18,7 @@ func declareTrust(s *surface) {
 	declareDomains(s)
 	declareProfiles(s)
 	declareTruststores(s)
+	declareFiles(s)
 	declareRegistrations(s)
 }
 
@@ -41,6 +42,35 @@ func declareCAs(s *surface) {
 		func(ctx context.Context, who operations.Caller, r *byName) (*pemText, error) {
 			chain, err := s.ops.CAChain(ctx, who, r.Name)
 			return (*pemText)(&chain), err
+		})
+}
+
+// archives and certificateFiles are what files of these kinds are called.
+var (
+	archives         = []string{"application/zip"}
+	certificateFiles = []string{mediaPEM, "application/pkix-cert", "application/pkcs7-mime"}
+)
+
+func declareFiles(s *surface) {
+	route(s, operation{id: "CABundle", method: http.MethodGet, path: "/cas/{name}/bundle", permission: auth.ReadCAs, status: 200, media: archives,
+		summary: "Return a ZIP file with the certificates from the root to the CA, as PEM and DER, and the current CRL of each."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*operations.File, error) {
+			return s.ops.CABundle(ctx, who, r.Name)
+		})
+	route(s, operation{id: "TruststoreContent", method: http.MethodGet, path: "/truststores/{name}/content", permission: auth.ReadTruststores, status: 200, media: certificateFiles,
+		summary: "Return the certificates of a truststore as a file."},
+		func(ctx context.Context, who operations.Caller, r *truststoreContent) (*operations.File, error) {
+			return s.ops.TruststoreContent(ctx, who, r.Name, r.TruststoreContentQuery)
+		})
+	route(s, operation{id: "ListTruststoreVersions", method: http.MethodGet, path: "/truststores/{name}/versions", permission: auth.ReadTruststores, status: 200,
+		summary: "List the versions of a truststore, oldest first, each with what changed."},
+		func(ctx context.Context, who operations.Caller, r *namedPage) (*api.Page[api.Truststore], error) {
+			return s.ops.ListTruststoreVersions(ctx, who, r.Name, r.PageQuery)
+		})
+	route(s, operation{id: "DomainTruststores", method: http.MethodGet, path: "/domains/{name}/truststores", permission: auth.ReadTruststores, status: 200,
+		summary: "Return the truststores that the devices of a domain should have. Devices fetch them at /api/v1/enroll/{domain}/truststores."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*api.Page[api.Truststore], error) {
+			return s.ops.DomainTruststores(ctx, who, r.Name)
 		})
 }
 
@@ -92,6 +122,23 @@ func declareProfiles(s *surface) {
 		})
 }
 
+// truststoreVersion and truststoreContent are a name with what to choose.
+type truststoreVersion struct {
+	byName
+	api.TruststoreQuery
+}
+
+type truststoreContent struct {
+	byName
+	api.TruststoreContentQuery
+}
+
+// namedPage is a name with a page of what belongs to it.
+type namedPage struct {
+	byName
+	api.PageQuery
+}
+
 func declareTruststores(s *surface) {
 	route(s, operation{id: "ListTruststores", method: http.MethodGet, path: "/truststores", permission: auth.ReadTruststores, status: 200,
 		summary: "List the current versions of the truststores, by name."},
@@ -103,9 +150,9 @@ func declareTruststores(s *surface) {
 			return s.ops.CreateTruststore(ctx, who, r.Body)
 		})
 	route(s, operation{id: "FindTruststore", method: http.MethodGet, path: "/truststores/{name}", permission: auth.ReadTruststores, status: 200,
-		summary: "Return a truststore with its certificates."},
-		func(ctx context.Context, who operations.Caller, r *byName) (*api.Truststore, error) {
-			return s.ops.FindTruststore(ctx, who, r.Name)
+		summary: "Return a version of a truststore with its certificates and what changed."},
+		func(ctx context.Context, who operations.Caller, r *truststoreVersion) (*api.Truststore, error) {
+			return s.ops.FindTruststore(ctx, who, r.Name, r.TruststoreQuery)
 		})
 	route(s, operation{id: "PutTruststore", method: http.MethodPut, path: "/truststores/{name}", permission: auth.WriteTruststores, status: 200,
 		summary: "Replace the certificates of a truststore by a new version."},

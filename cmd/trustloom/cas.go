@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ func (c *cli) cas() *cobra.Command {
 		Example: `  trustloom cas create plant-root --type root
   trustloom cas create plant-issuing --issuer plant-root
   trustloom cas chain plant-issuing > chain.pem`,
-	}, c.caList(), c.caShow(), c.caCreate(), c.caChain())
+	}, c.caList(), c.caShow(), c.caCreate(), c.caChain(), c.caBundle())
 }
 
 func (c *cli) caNames() cobra.CompletionFunc {
@@ -112,6 +113,30 @@ func (c *cli) caChain() *cobra.Command {
 			return err
 		}),
 	}
+}
+
+func (c *cli) caBundle() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "bundle NAME --file FILE", Short: "Save the chain of a CA and its CRLs as a ZIP file",
+		Long:    "Save a ZIP file for relying parties: the certificates from the root to the CA, each as PEM and\nDER, all of them as chain.pem, and the current CRL of each.",
+		Example: "  trustloom cas bundle plant-issuing --file plant-issuing.zip",
+		Args:    named("CA"), ValidArgsFunction: c.caNames(),
+	}
+	cmd.Flags().StringVar(&file, "file", "", "where to save it; - writes to standard output (required)")
+	_ = cmd.MarkFlagRequired("file")
+	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
+		content, err := client.CABundle(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if file == "-" {
+			_, err = c.out.Write(content)
+			return err
+		}
+		return os.WriteFile(file, content, 0o644)
+	})
+	return cmd
 }
 
 // keyFlags adds the flags that say what the key of a CA is and where it lives.

@@ -98,7 +98,7 @@ func (c *cli) domainShow() *cobra.Command {
 }
 
 func showDomain(w io.Writer, d *api.Domain) {
-	pairs := []string{"Name", d.Name, "Issuing CA", d.IssuingCA, "State", domainState(d), "Profiles", strings.Join(d.Profiles, ", ")}
+	pairs := []string{"Name", d.Name, "Issuing CA", d.IssuingCA, "State", domainState(d), "Profiles", strings.Join(d.Profiles, ", "), "Truststores", strings.Join(d.Truststores, ", ")}
 	for _, s := range stories(d.Approval) {
 		pairs = append(pairs, strings.ToUpper(s.name[:1])+s.name[1:], describeRule(s.rule))
 	}
@@ -184,7 +184,7 @@ everything is open but serverkeygen, which makes keys on the server.`,
 type domainFlags struct {
 	rules                       ruleFlags
 	issuingCA                   string
-	profiles                    []string
+	profiles, truststores       []string
 	noApproval, suspend, resume bool
 	doors                       doorFlags
 }
@@ -199,6 +199,7 @@ people. Nobody counts twice for one request.`,
 		Example: `  trustloom domains set press-shop --approval-onboarding operator:1,security:2 --deadline 72h
   trustloom domains set press-shop --no-approval
   trustloom domains set press-shop --suspend
+  trustloom domains set press-shop --truststores plant-servers,acme-devices
   trustloom domains set press-shop --profiles domain_credential,tls_server,opc_ua
   trustloom domains set press-shop --operations simpleenroll,simplereenroll,csrattrs --onboarding-methods est-idevid
   trustloom domains set press-shop --channel-binding`,
@@ -207,6 +208,7 @@ people. Nobody counts twice for one request.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.issuingCA, "issuing-ca", "", "issue from this CA from now on")
 	flags.StringSliceVar(&f.profiles, "profiles", nil, "what its devices may ask for, all of it")
+	flags.StringSliceVar(&f.truststores, "truststores", nil, "truststores that its devices should have, all of them; '' for none")
 	flags.BoolVar(&f.noApproval, "no-approval", false, "nothing waits for people any more")
 	flags.BoolVar(&f.suspend, "suspend", false, "refuse every issuance")
 	flags.BoolVar(&f.resume, "resume", false, "issue again")
@@ -245,6 +247,9 @@ func (f *domainFlags) change(cmd *cobra.Command) (change api.DomainChange, err e
 	}
 	if cmd.Flags().Changed("profiles") {
 		change.Profiles = &f.profiles
+	}
+	if cmd.Flags().Changed("truststores") {
+		change.Truststores = &f.truststores
 	}
 	if f.suspend || f.resume {
 		change.Suspended = &f.suspend

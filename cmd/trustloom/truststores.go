@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"iter"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +25,7 @@ func (c *cli) truststores() *cobra.Command {
 		Long:    "Look at, create and replace truststores: named, versioned sets of CA certificates.",
 		Example: `  trustloom truststores create acme-devices --file acme-root.pem
   trustloom truststores show acme-devices`,
-	}, c.truststoreList(), c.truststoreShow(), c.truststoreCreate(), c.truststoreUpdate())
+	}, c.truststoreList(), c.truststoreShow(), c.truststoreVersions(), c.truststoreExport(), c.truststoreCreate(), c.truststoreUpdate())
 }
 
 func (c *cli) truststoreNames() cobra.CompletionFunc {
@@ -64,15 +66,17 @@ func firstToExpire(anchors []api.TrustAnchor) (first time.Time) {
 
 func (c *cli) truststoreShow() *cobra.Command {
 	var pem bool
+	var version int
 	cmd := &cobra.Command{
 		Use: "show NAME", Short: "Show the certificates of a truststore",
-		Long:    "Show the certificates of a truststore; with --pem as PEM and nothing else.",
+		Long:    "Show the certificates of a truststore and what changed with this version; with --pem the\ncertificates as PEM and nothing else.",
 		Example: "  trustloom truststores show acme-devices\n  trustloom truststores show acme-devices --pem > acme.pem",
 		Args:    named("truststore"), ValidArgsFunction: c.truststoreNames(),
 	}
 	cmd.Flags().BoolVar(&pem, "pem", false, "print the certificates as PEM")
+	cmd.Flags().IntVar(&version, "version", 0, "an earlier version (default the current one)")
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
-		truststore, err := client.FindTruststore(ctx, args[0])
+		truststore, err := client.FindTruststore(ctx, args[0], version)
 		if err != nil {
 			return err
 		}
@@ -86,16 +90,78 @@ func (c *cli) truststoreShow() *cobra.Command {
 				fmt.Fprintln(w)
 				details(w, "Subject", a.Subject, "SHA-256", a.Fingerprint, "Not after", when(a.NotAfter))
 			}
+			if truststore.Version > 1 {
+				fmt.Fprintln(w)
+				details(w, "Added", anchorNames(truststore.Added), "Removed", anchorNames(truststore.Removed))
+			}
 		})
 	})
 	return cmd
+}
+
+// anchorNames writes certificates by subject and the beginning of the digest.
+func anchorNames(anchors []api.TrustAnchor) string {
+	names := make([]string, len(anchors))
+	for i, a := range anchors {
+		names[i] = a.Subject + " (" + a.Fingerprint[:min(12, len(a.Fingerprint))] + ")"
+	}
+	return strings.Join(names, "; ")
+}
+
+func (c *cli) truststoreVersions() *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use: "versions NAME", Short: "List the versions of a truststore and what changed",
+		Long:    "List the versions of a truststore, oldest first, each with the certificates that were added\nand removed.",
+		Example: "  trustloom truststores versions acme-devices\n  trustloom truststores show acme-devices --version 1",
+		Args:    named("truststore"), ValidArgsFunction: c.truststoreNames(),
+		RunE: c.on(func(ctx context.Context, client *api.Client, args []string) error {
+			return list(c, limit, client.AllTruststoreVersions(ctx, args[0]), table[api.Truststore]{
+				columns: "VERSION,CREATED,CERTIFICATES,ADDED,REMOVED",
+				row: func(t api.Truststore) []string {
+					return []string{strconv.Itoa(t.Version), when(t.CreatedAt), strconv.Itoa(len(t.Certificates)), anchorNames(t.Added), anchorNames(t.Removed)}
+				},
+			})
+		}),
+	}
+	limitFlag(cmd, &limit)
+	return cmd
+}
+
+func (c *cli) truststoreExport() *cobra.Command {
+	var q api.TruststoreContentQuery
+	cmd := &cobra.Command{
+		Use: "export NAME", Short: "Print the certificates of a truststore as a file",
+		Long:    "Print the certificates of a truststore: as PEM, as PKCS #7 (certs-only, in PEM or DER), or, if it\nis a single one, as DER.",
+		Example: "  trustloom truststores export acme-devices --format pkcs7 > acme.p7b\n  trustloom truststores export acme-devices --format der > acme.cer",
+		Args:    named("truststore"), ValidArgsFunction: c.truststoreNames(),
+	}
+	cmd.Flags().StringVar(&q.Format, "format", "pem", "pem, der, pkcs7 or pkcs7-der")
+	cmd.Flags().IntVar(&q.Version, "version", 0, "an earlier version (default the current one)")
+	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
+		content, err := client.TruststoreContent(ctx, args[0], q)
+		if err != nil {
+			return err
+		}
+		_, err = c.out.Write(content)
+		return err
+	})
+	return cmd
+}
+
+// certificateFile tells DER, which begins with a SEQUENCE, from text.
+func certificateFile(data []byte) api.TruststoreVersion {
+	if len(data) > 0 && data[0] == 0x30 {
+		return api.TruststoreVersion{DER: base64.StdEncoding.EncodeToString(data)}
+	}
+	return api.TruststoreVersion{PEM: string(data)}
 }
 
 func (c *cli) truststoreCreate() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use: "create NAME --file FILE", Short: "Add a truststore",
-		Long:    "Add a truststore from a PEM file with 1 to 64 CA certificates.",
+		Long:    "Add a truststore from a file with 1 to 64 CA certificates: PEM, DER or PKCS #7.",
 		Example: "  trustloom truststores create acme-devices --file acme-root.pem\n  cat root-1.pem root-2.pem | trustloom truststores create acme-devices --file -",
 		Args:    named("truststore"),
 	}
@@ -105,7 +171,8 @@ func (c *cli) truststoreCreate() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		truststore, err := client.CreateTruststore(ctx, api.TruststoreCreation{Name: args[0], PEM: string(pem)})
+		in := certificateFile(pem)
+		truststore, err := client.CreateTruststore(ctx, api.TruststoreCreation{Name: args[0], PEM: in.PEM, DER: in.DER})
 		if err != nil {
 			return err
 		}
@@ -118,7 +185,7 @@ func (c *cli) truststoreUpdate() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use: "update NAME --file FILE", Short: "Replace the certificates of a truststore",
-		Long:    "Replace all certificates of a truststore by those of a PEM file, as a new version.",
+		Long:    "Replace all certificates of a truststore by those of a file (PEM, DER or PKCS #7), as a new version.",
 		Example: "  trustloom truststores update acme-devices --file acme-roots.pem",
 		Args:    named("truststore"), ValidArgsFunction: c.truststoreNames(),
 	}
@@ -128,7 +195,7 @@ func (c *cli) truststoreUpdate() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		truststore, err := client.PutTruststore(ctx, args[0], api.TruststoreVersion{PEM: string(pem)})
+		truststore, err := client.PutTruststore(ctx, args[0], certificateFile(pem))
 		if err != nil {
 			return err
 		}
@@ -138,6 +205,6 @@ func (c *cli) truststoreUpdate() *cobra.Command {
 }
 
 func anchorsFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVar(file, "file", "", "PEM file with CA certificates; - reads standard input (required)")
+	cmd.Flags().StringVar(file, "file", "", "CA certificates as PEM, DER or PKCS #7; - reads standard input (required)")
 	_ = cmd.MarkFlagRequired("file")
 }

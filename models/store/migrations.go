@@ -25,6 +25,7 @@ func migrations() []migration {
 	return []migration{
 		{"2026-11-21 first tables", firstTables},
 		{"2026-11-21 domain doors", domainDoors},
+		{"2026-11-21 truststores of domains", truststoresOfDomains},
 	}
 }
 

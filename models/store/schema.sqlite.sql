@@ -154,7 +154,7 @@ CREATE TABLE domains (
 	revision INTEGER NOT NULL,
 	created_at DATETIME NOT NULL,
 	updated_at DATETIME NOT NULL
-, operations TEXT);
+, operations TEXT, truststores TEXT);
 CREATE TABLE events (
 	id TEXT NOT NULL PRIMARY KEY,
 	at DATETIME NOT NULL,

@@ -13,6 +13,7 @@ import (
 
 var (
 	truststoresByName   = order[models.Truststore]{"truststores", "name", func(t *models.Truststore) string { return t.Name }}
+	truststoreVersions  = order[models.Truststore]{"truststore versions", "id", func(t *models.Truststore) string { return string(t.ID) }}
 	registrationsByName = order[models.Registration]{"registrations", "name", func(r *models.Registration) string { return r.Name }}
 )
 
@@ -35,6 +36,17 @@ func (q *Queries) FindTruststore(ctx context.Context, name string) (*models.Trus
 		return nil, q.check(err, quoted("truststore", name))
 	}
 	return t, nil
+}
+
+// FindTruststoreVersion returns one version of a truststore.
+func (q *Queries) FindTruststoreVersion(ctx context.Context, name string, version int) (*models.Truststore, error) {
+	subject := fmt.Sprintf("version %d of truststore %q", version, name)
+	return find[models.Truststore](ctx, q, subject, "name = ? AND version = ?", name, version)
+}
+
+// ListTruststoreVersions returns the versions of a truststore, oldest first.
+func (q *Queries) ListTruststoreVersions(ctx context.Context, name string, page Page) ([]models.Truststore, string, error) {
+	return list(q, q.with(ctx).Where("name = ?", name), truststoreVersions, page)
 }
 
 // ListTruststores returns the current version of each truststore, by name.

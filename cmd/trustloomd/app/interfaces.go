@@ -31,10 +31,9 @@ func (a *App) interfaces(mounts *server.Config) {
 		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Guard: guard, Now: time.Now,
 		Fault: a.fault(), Logger: a.log,
 	})
-	responder := est.NewResponder(enroll.NewEST(door), est.Options{
-		Logger:    a.log,
-		RequestID: func(r *http.Request) string { return r.Header.Get(server.RequestIDHeader) },
-	})
+	requestID := func(r *http.Request) string { return r.Header.Get(server.RequestIDHeader) }
+	responder := est.NewResponder(enroll.NewEST(door), est.Options{Logger: a.log, RequestID: requestID})
 	mounts.EST = server.Observe(a.log, responder)
+	mounts.Enroll = server.Observe(a.log, enroll.NewWeb(door, a.log, requestID))
 	mounts.VA = va.New(va.Config{Store: a.store, Now: time.Now, Logger: a.log})
 }
