@@ -44,7 +44,7 @@ var homes = []home{
 	{"github.com/google/uuid/...", []string{"models", "api/server"}},
 	{"github.com/prometheus/client_golang/...", []string{"cmd/trustloomd/app", "api/server", "integrations/temporald"}},
 
-	{"golang.org/x/crypto/cryptobyte/...", append([]string{"models/pki"}, protocols...)},
+	{"golang.org/x/crypto/cryptobyte/...", append([]string{"models/pki/..."}, protocols...)},
 	{"golang.org/x/net/idna/...", []string{"models/pki"}},
 	{"golang.org/x/text/...", []string{"models/pki"}},
 	{"golang.org/x/sync/...", []string{"api/...", "cmd/...", "models/store", "integrations/..."}},
