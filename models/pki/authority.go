@@ -16,11 +16,6 @@ import (
 	"github.com/trustloom/trustloom/models"
 )
 
-var (
-	oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
-	oidKeyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
-)
-
 // maxPath bounds how many certificates are above each other.
 const maxPath = 16
 
