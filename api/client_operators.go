@@ -23,6 +23,58 @@ func (c *Client) AllOperators(ctx context.Context) iter.Seq2[Operator, error] {
 	})
 }
 
+// FindOperator returns an operator with the certificates that are theirs.
+func (c *Client) FindOperator(ctx context.Context, name string) (*Operator, error) {
+	return get[Operator](ctx, c, path("operators", name), nil)
+}
+
+// CreateOperator creates an operator, without any way in.
+func (c *Client) CreateOperator(ctx context.Context, body OperatorCreation) (*Operator, error) {
+	return post[Operator](ctx, c, path("operators"), body)
+}
+
+// ChangeOperator changes role, domains or login of an operator.
+func (c *Client) ChangeOperator(ctx context.Context, name string, body OperatorChange) (*Operator, error) {
+	return change[Operator](ctx, c, http.MethodPatch, path("operators", name), body)
+}
+
+// DisableOperator shuts an operator out at once.
+func (c *Client) DisableOperator(ctx context.Context, name string) (*Operator, error) {
+	return post[Operator](ctx, c, path("operators", name, "suspension"), nil)
+}
+
+// EnableOperator lets an operator in again.
+func (c *Client) EnableOperator(ctx context.Context, name string) (*Operator, error) {
+	return change[Operator](ctx, c, http.MethodDelete, path("operators", name, "suspension"), nil)
+}
+
+// AddOperatorCertificate registers a certificate of an operator.
+func (c *Client) AddOperatorCertificate(ctx context.Context, name string, body OperatorCertificateCreation) (*Operator, error) {
+	return post[Operator](ctx, c, path("operators", name, "certificates"), body)
+}
+
+// RemoveOperatorCertificate makes a certificate nobody's.
+func (c *Client) RemoveOperatorCertificate(ctx context.Context, name, id string) error {
+	_, err := c.text(ctx, call{method: http.MethodDelete, path: path("operators", name, "certificates", id)}, nil)
+	return err
+}
+
+// FindSession returns who the caller is.
+func (c *Client) FindSession(ctx context.Context) (*Session, error) {
+	return get[Session](ctx, c, path("session"), nil)
+}
+
+// EndSession ends the session that a login made.
+func (c *Client) EndSession(ctx context.Context) error {
+	_, err := c.text(ctx, call{method: http.MethodDelete, path: path("session")}, nil)
+	return err
+}
+
+// ChangeToken changes a token at once.
+func (c *Client) ChangeToken(ctx context.Context, name string, body TokenChange) (*Token, error) {
+	return change[Token](ctx, c, http.MethodPatch, path("tokens", name), body)
+}
+
 // ListTokens returns one page of the tokens, by name.
 func (c *Client) ListTokens(ctx context.Context, q PageQuery) (*Page[Token], error) {
 	return get[Page[Token]](ctx, c, path("tokens"), EncodeQuery(q))

@@ -49,7 +49,29 @@ type ApprovalDecision struct {
 	Verdict       Verdict
 	Comment       string
 	SubjectSHA256 string
+	Void          bool // its operator was disabled while the approval was pending: it counts no more
 	CreatedAt     time.Time
+}
+
+// Recount sets step and count of a pending approval from the decisions that
+// count. It ends the approval as approved if they are enough for every step,
+// with the comment of the last one.
+func (a *Approval) Recount(decisions []ApprovalDecision, now time.Time) {
+	given := make([]int, len(a.Steps))
+	comment := ""
+	for _, d := range decisions {
+		if d.Verdict == VerdictApprove && !d.Void && d.Step < len(given) {
+			given[d.Step]++
+			comment = d.Comment
+		}
+	}
+	for i, step := range a.Steps {
+		if given[i] < step.Quorum {
+			a.CurrentStep, a.StepApprovals = i, given[i]
+			return
+		}
+	}
+	a.State, a.Reason, a.DecidedAt = ApprovalApproved, comment, &now
 }
 
 // Decide applies one person's verdict to a pending approval and reports

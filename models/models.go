@@ -31,9 +31,11 @@ type (
 	DecisionID     string
 	OperatorID     string
 	TokenID        string
-	CRLID          string
-	EventID        string
-	OutboxID       string
+	// OperatorCertificateID names a registration of a person's certificate.
+	OperatorCertificateID string
+	CRLID                 string
+	EventID               string
+	OutboxID              string
 )
 
 // NewID returns a fresh UUIDv7 (RFC 9562 §5.7) as any of the identifier types.

@@ -25,6 +25,10 @@ type Operator struct {
 	ID        OperatorID `gorm:"primaryKey"`
 	Name      string     `gorm:"uniqueIndex;not null"`
 	Disabled  bool
+	Role      Role     // of sessions and of certificates; empty: neither is let in. Tokens have their own
+	Domains   []string `gorm:"serializer:json"` // the same; nil means all
+	Issuer    string   // OpenID Connect: who says who it is, and
+	Subject   string   // which of the issuer's people it is; both or neither
 	Revision  int
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -37,11 +41,48 @@ type Token struct {
 	OperatorID OperatorID `gorm:"index;not null"`
 	Role       Role       `gorm:"not null"`
 	Hash       string     `gorm:"uniqueIndex;not null"` // hex SHA-256 of the token
-	Domains    []string   `gorm:"serializer:json"`      // domain names; empty means all
+	Domains    []string   `gorm:"serializer:json"`      // domain names; nil means all
+	Session    bool       // made by a login: role and domains are the operator's at each request
 	ExpiresAt  *time.Time
 	RevokedAt  *time.Time
 	CreatedAt  time.Time
 }
+
+// OperatorCertificate says which certificates are a person's: one by its
+// fingerprint, or those of one issuing key that have a certain name.
+type OperatorCertificate struct {
+	ID           OperatorCertificateID `gorm:"primaryKey"`
+	OperatorID   OperatorID            `gorm:"index;not null"`
+	Kind         CertificateMatch
+	IssuerSHA256 string // hex SHA-256 of the issuing CA's SubjectPublicKeyInfo; empty for MatchFingerprint
+	Value        string // what has to be equal
+	Label        string // the subject of the certificate it was registered with, for people
+	CreatedAt    time.Time
+}
+
+// Login is a login that was completed in a browser and waits for the program
+// that began it to collect its session.
+type Login struct {
+	CodeHash   string     `gorm:"primaryKey"` // hex SHA-256 of the code that the browser carried
+	OperatorID OperatorID `gorm:"not null"`
+	Challenge  string     // base64url SHA-256 of what the program has to show (RFC 7636)
+	ExpiresAt  time.Time
+}
+
+// CertificateMatch says what of a person's certificate is compared.
+type CertificateMatch string
+
+// The comparisons. All but the first hold for certificates of one issuing key
+// only: a name means nothing without the CA that gave it.
+const (
+	MatchFingerprint CertificateMatch = "fingerprint" // hex SHA-256 of the certificate
+	MatchSubject     CertificateMatch = "subject"     // hex SHA-256 of the subject's DER
+	MatchEmail       CertificateMatch = "email"       // the one rfc822Name, lower case
+	MatchUPN         CertificateMatch = "upn"         // the one userPrincipalName (otherName 1.3.6.1.4.1.311.20.2.3), lower case
+)
+
+// CertificateMatches lists the comparisons.
+var CertificateMatches = []CertificateMatch{MatchFingerprint, MatchSubject, MatchEmail, MatchUPN}
 
 // Event is one audit event. It is written in the same transaction as the
 // change that it tells of.

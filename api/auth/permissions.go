@@ -33,14 +33,16 @@ const (
 	ReadCertificates   Permission = "certificates.read"
 	RevokeCertificates Permission = "certificates.revoke"
 	ReadOperators      Permission = "operators.read"
+	WriteOperators     Permission = "operators.write"
 	ReadTokens         Permission = "tokens.read"
 	WriteTokens        Permission = "tokens.write"
 	ReadAudit          Permission = "audit.read"
+	OwnSession         Permission = "session.own" // to know who one is, and to leave
 )
 
 // reading is what everybody with a token may do.
 var reading = []Permission{ReadCAs, ReadDomains, ReadProfiles, ReadTruststores, ReadRegistrations, ReadDevices,
-	ReadRequests, ReadApprovals, ReadCertificates}
+	ReadRequests, ReadApprovals, ReadCertificates, OwnSession}
 
 // roles says what each role may do besides reading. What is not listed is
 // refused.
@@ -50,13 +52,13 @@ var roles = map[models.Role][]Permission{
 	models.RoleApprover: {DecideApprovals},
 	models.RoleAuditor:  {ReadOperators, ReadTokens, ReadAudit},
 	models.RoleAdmin: {WriteCAs, CreateDomains, ChangeDomains, WriteProfiles, WriteTruststores, WriteRegistrations,
-		WriteDevices, WithdrawRequests, DecideApprovals, RevokeCertificates, ReadOperators, ReadTokens, WriteTokens, ReadAudit},
+		WriteDevices, WithdrawRequests, DecideApprovals, RevokeCertificates, ReadOperators, WriteOperators, ReadTokens, WriteTokens, ReadAudit},
 }
 
 // serverWide lists what reaches beyond any domain. Tokens limited to domains
 // are refused it whatever their role: otherwise one of them could make itself
 // an unlimited one.
-var serverWide = []Permission{WriteCAs, CreateDomains, WriteProfiles, WriteTruststores, ReadOperators, ReadTokens, WriteTokens}
+var serverWide = []Permission{WriteCAs, CreateDomains, WriteProfiles, WriteTruststores, ReadOperators, WriteOperators, ReadTokens, WriteTokens}
 
 // Allowed reports whether a role includes a permission.
 func Allowed(role models.Role, p Permission) bool {

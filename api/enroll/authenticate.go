@@ -130,6 +130,9 @@ func (d *Door) idevid(ctx context.Context, domain *models.Domain, presented []*x
 	if err := domain.Admits(models.ESTIDevID); err != nil {
 		return Identity{}, err
 	}
+	if d.cfg.People(presented) {
+		return Identity{}, models.Errorf(models.KindDenied, "the client certificate is one of a person; people do not enroll as devices")
+	}
 	registrations, err := d.cfg.Store.RegistrationsOfDomain(ctx, domain.ID)
 	if err != nil {
 		return Identity{}, err

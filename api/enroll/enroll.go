@@ -11,6 +11,7 @@ package enroll
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"time"
 
@@ -34,7 +35,10 @@ type Config struct {
 	// come back. Default 5 seconds.
 	Wait time.Duration
 	// Guard slows down whoever guesses; nil does not.
-	Guard  *auth.Guard
+	Guard *auth.Guard
+	// People reports whether a client certificate is one of a person, who is no
+	// device; nil knows none.
+	People func(presented []*x509.Certificate) bool
 	Now    func() time.Time
 	Fault  activities.Fault
 	Logger *slog.Logger
@@ -60,6 +64,9 @@ func New(cfg Config) *Door {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.People == nil {
+		cfg.People = func([]*x509.Certificate) bool { return false }
 	}
 	if cfg.Fault == nil {
 		cfg.Fault = func(string) {}

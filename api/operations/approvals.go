@@ -116,6 +116,9 @@ func (o *Operations) decide(ctx context.Context, tx *store.Tx, who Caller, row *
 	if err := checkOneWord(ctx, tx, who, row); err != nil {
 		return err
 	}
+	if operator, err := tx.HoldOperator(who.OperatorID); err != nil || operator.Disabled {
+		return models.Errorf(models.KindDenied, "operator %s is disabled", who.Name).Because(err)
+	}
 	decision := &models.ApprovalDecision{
 		ID: models.NewID[models.DecisionID](), ApprovalID: row.ID, OperatorID: who.OperatorID, OperatorName: who.Name,
 		Step: row.CurrentStep, Verdict: in.Decision, Comment: in.Comment, SubjectSHA256: row.SubjectSHA256,
@@ -125,6 +128,13 @@ func (o *Operations) decide(ctx context.Context, tx *store.Tx, who Caller, row *
 	}
 	if err := tx.InsertDecision(decision); err != nil {
 		return err
+	}
+	if in.Decision == models.VerdictApprove && row.State == models.ApprovalPending {
+		given, err := tx.Decisions(ctx, row.ID)
+		if err != nil {
+			return err
+		}
+		row.Recount(given, models.UTC(o.now()))
 	}
 	if err := tx.SaveApproval(row); err != nil {
 		return err

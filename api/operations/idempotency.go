@@ -28,7 +28,7 @@ type Answer struct {
 // nil if there was none. It is KindConflict if the same token used the key for
 // another request.
 func (o *Operations) FindAnswer(ctx context.Context, who Caller, r Repeat) (*Answer, error) {
-	row, err := o.store.FindAnswer(ctx, string(who.TokenID), r.Key)
+	row, err := o.store.FindAnswer(ctx, who.Key(), r.Key)
 	if err != nil {
 		return nil, ifAbsent(err)
 	}
@@ -42,7 +42,7 @@ func (o *Operations) FindAnswer(ctx context.Context, who Caller, r Repeat) (*Ans
 func (o *Operations) SaveAnswer(ctx context.Context, who Caller, r Repeat, a Answer) error {
 	return o.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		return tx.SaveAnswer(store.Answer{
-			Principal: string(who.TokenID), Key: r.Key, Route: r.Route, BodySHA256: bodyDigest(r.Body), Status: a.Status, Body: a.Body,
+			Principal: who.Key(), Key: r.Key, Route: r.Route, BodySHA256: bodyDigest(r.Body), Status: a.Status, Body: a.Body,
 		})
 	})
 }

@@ -305,6 +305,8 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	p.Caller(t, "half", models.RoleAdmin, "alpha")
 	wantKind(t, p.Ops.RevokeToken(t.Context(), p.Boss, "boss"), models.KindConflict, "last that can make new ones")
 	ok[*api.Token](t)(p.Ops.CreateToken(t.Context(), p.Boss, api.TokenCreation{Name: "deputy", Role: models.RoleAdmin, ExpiresIn: models.Duration(time.Hour)}))
+	wantKind(t, p.Ops.RevokeToken(t.Context(), p.Boss, "boss"), models.KindConflict, "one that does not expire")
+	ok[*api.Token](t)(p.Ops.CreateToken(t.Context(), p.Boss, api.TokenCreation{Name: "heir", Role: models.RoleAdmin}))
 	if err := p.Ops.RevokeToken(t.Context(), p.Boss, "boss"); err != nil {
 		t.Error(err)
 	}

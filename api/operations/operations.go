@@ -44,6 +44,10 @@ type Config struct {
 	// KeyStores are the names of the key stores that a CA key may be made in;
 	// software only unless set.
 	KeyStores []string
+	// People recognises the certificates of operators; nil: there are none.
+	People *auth.People
+	// Issuer is the URL of the OpenID provider; empty: there is none.
+	Issuer string
 	// AuthorityWait is how long the creation of a CA is waited for; 8 s unless set.
 	AuthorityWait time.Duration
 }
@@ -56,6 +60,8 @@ type Operations struct {
 	logger        *slog.Logger
 	publicURL     string
 	keyStores     []string
+	people        *auth.People
+	issuer        string
 	authorityWait time.Duration
 }
 
@@ -64,6 +70,7 @@ func New(cfg Config) *Operations {
 	o := &Operations{
 		store: cfg.Store, stories: cfg.Stories, now: cfg.Now, logger: cfg.Logger,
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), keyStores: cfg.KeyStores, authorityWait: cfg.AuthorityWait,
+		people: cfg.People, issuer: cfg.Issuer,
 	}
 	if o.now == nil {
 		o.now = time.Now

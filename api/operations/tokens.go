@@ -4,7 +4,6 @@ package operations
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/trustloom/trustloom/api"
@@ -12,22 +11,6 @@ import (
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/store"
 )
-
-const maxTokenDomains = 100
-
-// ListOperators lists the operators by name.
-func (o *Operations) ListOperators(ctx context.Context, who Caller, q api.PageQuery) (*api.Page[api.Operator], error) {
-	if err := auth.Authorize(who.Principal, auth.ReadOperators); err != nil {
-		return nil, err
-	}
-	rows, next, err := o.store.ListOperators(ctx, pageOf(q))
-	if err != nil {
-		return nil, err
-	}
-	return wirePage(rows, next, func(p *models.Operator) (api.Operator, error) {
-		return api.Operator{ID: string(p.ID), Name: p.Name, Disabled: p.Disabled, CreatedAt: p.CreatedAt}, nil
-	})
-}
 
 // ListTokens lists the tokens by name, without the tokens themselves.
 func (o *Operations) ListTokens(ctx context.Context, who Caller, q api.PageQuery) (*api.Page[api.Token], error) {
@@ -63,10 +46,8 @@ func (o *Operations) CreateToken(ctx context.Context, who Caller, in api.TokenCr
 	token, hash := auth.NewToken()
 	row.Hash = hash
 	err = o.write(ctx, func(tx *store.Tx) error {
-		for _, name := range row.Domains {
-			if _, err := domainNamed(ctx, tx.Queries, who, name); err != nil {
-				return err
-			}
+		if err := domainsExist(ctx, tx, who, row.Domains); err != nil {
+			return err
 		}
 		operator, err := ensureOperator(ctx, tx, who, in.Operator)
 		if err != nil {
@@ -98,14 +79,11 @@ func (o *Operations) newToken(in api.TokenCreation) (*models.Token, error) {
 	if err := oneOf("role", in.Role, models.Roles); err != nil {
 		return nil, err
 	}
-	if len(in.Domains) > maxTokenDomains {
-		return nil, models.Errorf(models.KindInvalid, "a token is limited to at most %d domains", maxTokenDomains)
+	domains, err := limit(in.Domains)
+	if err != nil {
+		return nil, err
 	}
-	domains := slices.Clone(in.Domains)
-	slices.Sort(domains)
-	row := &models.Token{
-		ID: models.NewID[models.TokenID](), Name: in.Name, Role: in.Role, Domains: slices.Compact(domains),
-	}
+	row := &models.Token{ID: models.NewID[models.TokenID](), Name: in.Name, Role: in.Role, Domains: domains}
 	if in.ExpiresIn != 0 {
 		at := models.UTC(o.now()).Add(in.ExpiresIn.Std())
 		row.ExpiresAt = &at
@@ -131,65 +109,78 @@ func ensureOperator(ctx context.Context, tx *store.Tx, who Caller, name string) 
 	return operator, tx.Audit(who.event("operator.created", "operator", string(operator.ID), "name", name))
 }
 
-// RevokeToken ends a token at once. The last token that may make new ones is
+// ChangeToken changes what a token may do, or when it ends, at once.
+func (o *Operations) ChangeToken(ctx context.Context, who Caller, name string, in api.TokenChange) (*api.Token, error) {
+	if err := auth.Authorize(who.Principal, auth.WriteTokens); err != nil {
+		return nil, err
+	}
+	rights, err := newRights(in.Role, in.Domains, in.AllDomains)
+	if err != nil {
+		return nil, err
+	}
+	var out api.Token
+	return &out, o.write(ctx, func(tx *store.Tx) error {
+		return o.keepingAWayIn(ctx, tx, "token "+name, func() error {
+			row, err := tx.FindTokenByName(ctx, name)
+			if err != nil {
+				return found(err, "token", name)
+			}
+			if row.Session && !rights.none() {
+				return models.Errorf(models.KindConflict, "%s is a session: its role and its domains are those of the operator", name)
+			}
+			if err := rights.apply(ctx, tx, who, &row.Role, &row.Domains); err != nil {
+				return err
+			}
+			if in.ExpiresIn != 0 {
+				at := models.UTC(o.now()).Add(in.ExpiresIn.Std())
+				row.ExpiresAt = &at
+			}
+			if err := tx.SaveToken(row); err != nil {
+				return err
+			}
+			operator, err := tx.FindOperator(ctx, row.OperatorID)
+			if err != nil {
+				return err
+			}
+			out = wireToken(row, operator.Name)
+			return tx.Audit(who.event("token.changed", "token", string(row.ID), "name", name, "role", string(row.Role),
+				"domains", strings.Join(row.Domains, ", "), "expires_in", in.ExpiresIn.String()))
+		})
+	})
+}
+
+// RevokeToken ends a token at once. The last one that may make new ones is
 // kept: nobody could get in again.
 func (o *Operations) RevokeToken(ctx context.Context, who Caller, name string) error {
 	if err := auth.Authorize(who.Principal, auth.WriteTokens); err != nil {
 		return err
 	}
 	return o.write(ctx, func(tx *store.Tx) error {
-		if err := tx.LockTokens(); err != nil { // each of two that revoke each other would see the other
-			return err
-		}
-		row, err := tx.FindTokenByName(ctx, name)
-		if err != nil {
-			return found(err, "token", name)
-		}
-		if row.RevokedAt != nil {
-			return models.Errorf(models.KindConflict, "token %s is revoked already", name)
-		}
-		if err := o.checkNotLast(ctx, tx, row); err != nil {
-			return err
-		}
-		now := models.UTC(o.now())
-		row.RevokedAt = &now
-		if err := tx.SaveToken(row); err != nil {
-			return err
-		}
-		return tx.Audit(who.event("token.revoked", "token", string(row.ID), "name", name))
+		return o.keepingAWayIn(ctx, tx, "token "+name, func() error {
+			row, err := tx.FindTokenByName(ctx, name)
+			if err != nil {
+				return found(err, "token", name)
+			}
+			return o.revoke(tx, who, row)
+		})
 	})
 }
 
-func (o *Operations) checkNotLast(ctx context.Context, tx *store.Tx, row *models.Token) error {
-	if !o.makesTokens(row) {
-		return nil
+func (o *Operations) revoke(tx *store.Tx, who Caller, row *models.Token) error {
+	if row.RevokedAt != nil {
+		return models.Errorf(models.KindConflict, "token %s is revoked already", row.Name)
 	}
-	for page := (store.Page{Limit: store.MaxLimit}); ; {
-		rows, next, err := tx.ListTokens(ctx, page)
-		if err != nil {
-			return err
-		}
-		for i := range rows {
-			if rows[i].ID != row.ID && o.makesTokens(&rows[i]) {
-				return nil
-			}
-		}
-		if next == "" {
-			return models.Errorf(models.KindConflict, "token %s is the last that can make new ones; create another one first", row.Name)
-		}
-		page.Cursor = next
+	now := models.UTC(o.now())
+	row.RevokedAt = &now
+	if err := tx.SaveToken(row); err != nil {
+		return err
 	}
-}
-
-// makesTokens reports whether a token is good for making others.
-func (o *Operations) makesTokens(t *models.Token) bool {
-	return auth.Allowed(t.Role, auth.WriteTokens) && len(t.Domains) == 0 && t.RevokedAt == nil &&
-		(t.ExpiresAt == nil || o.now().Before(*t.ExpiresAt))
+	return tx.Audit(who.event("token.revoked", "token", string(row.ID), "name", row.Name))
 }
 
 func wireToken(t *models.Token, operator string) api.Token {
 	return api.Token{
-		ID: string(t.ID), Name: t.Name, Operator: operator, Role: t.Role, Domains: t.Domains,
+		ID: string(t.ID), Name: t.Name, Operator: operator, Role: t.Role, Domains: t.Domains, Session: t.Session,
 		ExpiresAt: t.ExpiresAt, RevokedAt: t.RevokedAt, CreatedAt: t.CreatedAt,
 	}
 }

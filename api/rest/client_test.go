@@ -5,11 +5,13 @@ package rest
 import (
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"iter"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
@@ -61,6 +63,7 @@ func TestTheClientSpeaksEveryRoute(t *testing.T) {
 	speakDevices(t, ctx, w, c)
 	speakTruststores(t, ctx, c)
 	speakCertificates(t, ctx, w, c)
+	speakOperators(t, ctx, w, c)
 	for _, op := range declared() {
 		if !w.succeeded[op.id] {
 			t.Errorf("the client has not got a success out of %s", op.id)
@@ -134,6 +137,42 @@ func speakDevices(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 	done[*api.Approval](t)(c.DecideApproval(ctx, approval, api.DecisionCreation{Decision: models.VerdictApprove, SubjectSHA256: a.SubjectSHA256}))
 	if n := count(t, c.AllApprovals(ctx, api.ApprovalFilter{State: models.ApprovalPending})); n != 2 {
 		t.Errorf("%d approvals", n)
+	}
+}
+
+func speakOperators(t *testing.T, ctx context.Context, w *world, c *api.Client) {
+	o := done[*api.Operator](t)(c.CreateOperator(ctx, api.OperatorCreation{Name: "dora", Role: models.RoleViewer, Domains: []string{"alpha"}, OIDCSubject: "4711"}))
+	if o.Role != models.RoleViewer || o.OIDCSubject != "4711" || len(o.Domains) != 1 {
+		t.Errorf("operator: %+v", o)
+	}
+	if o = done[*api.Operator](t)(c.ChangeOperator(ctx, "dora", api.OperatorChange{Role: models.RoleOperator, AllDomains: true})); o.Role != models.RoleOperator || len(o.Domains) != 0 {
+		t.Errorf("changed operator: %+v", o)
+	}
+	done[*api.Operator](t)(c.DisableOperator(ctx, "dora"))
+	done[*api.Operator](t)(c.EnableOperator(ctx, "dora"))
+	card := w.Cards.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "Dora"}})
+	done[*api.Operator](t)(c.AddOperatorCertificate(ctx, "dora", api.OperatorCertificateCreation{PEM: fixture.PEM(card.Leaf)}))
+	o = done[*api.Operator](t)(c.FindOperator(ctx, "dora"))
+	if len(o.Certificates) != 1 || o.Certificates[0].Subject != "CN=Dora" || o.Certificates[0].Match != models.MatchFingerprint {
+		t.Fatalf("operator with a certificate: %+v", o)
+	}
+	if err := c.RemoveOperatorCertificate(ctx, "dora", o.Certificates[0].ID); err != nil {
+		t.Error(err)
+	}
+	done[*api.Token](t)(c.CreateToken(ctx, api.TokenCreation{Name: "e", Role: models.RoleViewer}))
+	if made := done[*api.Token](t)(c.ChangeToken(ctx, "e", api.TokenChange{Role: models.RoleAuditor, ExpiresIn: models.Duration(time.Hour)})); made.Role != models.RoleAuditor || made.ExpiresAt == nil {
+		t.Errorf("changed token: %+v", made)
+	}
+	w.tokens["session"] = w.Session(t, "erna", models.RoleViewer, "alpha")
+	erna := client(t, w, "session")
+	if s := done[*api.Session](t)(erna.FindSession(ctx)); s.Operator != "erna" || s.Role != models.RoleViewer || len(s.Domains) != 1 || s.ExpiresAt == nil {
+		t.Errorf("session: %+v", s)
+	}
+	if err := erna.EndSession(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := erna.FindSession(ctx); err == nil {
+		t.Error("the session goes on")
 	}
 }
 

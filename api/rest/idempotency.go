@@ -42,7 +42,7 @@ func (s *surface) once(c *gin.Context, who operations.Caller, body []byte, act f
 		return answer{}, models.Errorf(models.KindInvalid, "the Idempotency-Key is not 1 to 128 printable ASCII characters")
 	}
 	ctx := c.Request.Context()
-	unlock, err := s.locks.lock(ctx, string(who.TokenID)+" "+key)
+	unlock, err := s.locks.lock(ctx, who.Key()+" "+key)
 	if err != nil {
 		return answer{}, models.Errorf(models.KindUnavailable, "an earlier copy of this request is still running").Because(err)
 	}

@@ -19,7 +19,8 @@ var bodies = map[string]string{
 	"PutTruststore": `{"pem":"none"}`, "CreateRegistration": `{"name":"x","truststore":"none","domain":"none","serial_pattern":"1"}`,
 	"CreateDevice": `{"name":"x","domain":"none","onboarding":{"method":"est-password"}}`, "ArmDevice": `{"method":"est-password"}`,
 	"WithdrawRequest": `{"reason":"x"}`, "DecideApproval": `{"decision":"approve"}`, "RevokeCertificate": `{"reason":"superseded"}`,
-	"CreateToken": `{"name":"x","role":"none"}`,
+	"CreateToken": `{"name":"x","role":"none"}`, "ChangeToken": `{"role":"viewer"}`, "CreateOperator": `{"name":"x","role":"none"}`, "ChangeOperator": `{"role":"viewer"}`,
+	"AddOperatorCertificate": `{"pem":"none"}`,
 }
 
 // pathTo fills the parameters of a route with what does not exist.
@@ -59,12 +60,12 @@ func TestRolesAndPermissions(t *testing.T) {
 		models.RoleViewer:   {},
 		models.RoleOperator: {"CreateRegistration", "DeleteRegistration", "CreateDevice", "ArmDevice", "SuspendDevice", "ResumeDevice", "DecommissionDevice", "WithdrawRequest", "RevokeCertificate", "ReleaseCertificate"},
 		models.RoleApprover: {"DecideApproval"},
-		models.RoleAuditor:  {"ListOperators", "ListTokens", "ListEvents"},
+		models.RoleAuditor:  {"ListOperators", "FindOperator", "ListTokens", "ListEvents"},
 	}
-	special := map[string]bool{"ListOperators": true, "ListTokens": true, "ListEvents": true}
+	special := map[string]bool{"ListOperators": true, "FindOperator": true, "ListTokens": true, "ListEvents": true}
 	for _, op := range declared() {
 		for role, ids := range granted {
-			want := op.method == http.MethodGet && !special[op.id]
+			want := (op.method == http.MethodGet && !special[op.id]) || op.id == "EndSession"
 			for _, id := range ids {
 				want = want || id == op.id
 			}

@@ -66,13 +66,22 @@ func route[Req, Resp any](s *surface, op operation, handle func(ctx context.Cont
 
 // caller authenticates a request and checks its permission.
 func (s *surface) caller(c *gin.Context, permission auth.Permission) (operations.Caller, error) {
-	principal, err := s.auth.Authenticate(c.Request.Context(), auth.Credentials{Bearer: bearer(c.Request), Address: c.RemoteIP()})
+	principal, err := s.auth.Authenticate(c.Request.Context(), credentials(c))
 	if err != nil {
 		return operations.Caller{}, err
 	}
 	c.Set(principalKey, principal.Name+"/"+principal.TokenName)
 	who := operations.Caller{Principal: principal, Address: c.RemoteIP(), RequestID: c.GetString(requestIDKey)}
 	return who, auth.Authorize(principal, permission)
+}
+
+// credentials collects what a request proves its sender with.
+func credentials(c *gin.Context) auth.Credentials {
+	given := auth.Credentials{Bearer: bearer(c.Request), Address: c.RemoteIP()}
+	if c.Request.TLS != nil {
+		given.Certificates = c.Request.TLS.PeerCertificates
+	}
+	return given
 }
 
 // bearer returns the token of a request that has exactly one Authorization

@@ -27,7 +27,7 @@ func (c *cli) tokens() *cobra.Command {
 		Example: `  trustloom tokens create alice --role approver --out alice.token
   trustloom --token-file alice.token approvals list
   trustloom tokens revoke alice`,
-	}, c.tokenList(), c.tokenCreate(), c.tokenRevoke())
+	}, c.tokenList(), c.tokenCreate(), c.tokenChange(), c.tokenRevoke())
 }
 
 func (c *cli) tokenNames() cobra.CompletionFunc {
@@ -140,6 +140,26 @@ func (c *cli) createTokenFile(ctx context.Context, client *api.Client, in api.To
 	}
 	token.Token = ""
 	return c.tell(token, "token %s of operator %s is created and in %s: %s, domains: %s", token.Name, token.Operator, path, token.Role, scope(token.Domains))
+}
+
+func (c *cli) tokenChange() *cobra.Command {
+	var in api.TokenChange
+	cmd := &cobra.Command{
+		Use: "change NAME", Short: "Change what a token may do, or when it ends",
+		Long:    "Change what a token may do, or when it ends, at once. Sessions have the role of their operator: 'trustloom operators change'.",
+		Example: "  trustloom tokens change line-3 --role operator --expires-in 7d",
+		Args:    named("token"), ValidArgsFunction: c.tokenNames(),
+	}
+	rightsFlags(cmd, &in.Role, &in.Domains, &in.AllDomains)
+	cmd.Flags().Var(duration{&in.ExpiresIn}, "expires-in", "when it ends, from now")
+	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
+		t, err := client.ChangeToken(ctx, args[0], in)
+		if err != nil {
+			return err
+		}
+		return c.tell(t, "token %s is %s, domains: %s", t.Name, t.Role, scope(t.Domains))
+	})
+	return cmd
 }
 
 func (c *cli) tokenRevoke() *cobra.Command {

@@ -26,6 +26,7 @@ func migrations() []migration {
 		{"2026-11-21 first tables", firstTables},
 		{"2026-11-21 domain doors", domainDoors},
 		{"2026-11-21 truststores of domains", truststoresOfDomains},
+		{"2026-11-21 access", access},
 	}
 }
 

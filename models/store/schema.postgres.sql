@@ -20,10 +20,12 @@ approval_decisions.verdict text collate "C" not null
 approval_decisions.comment text collate "C" not null
 approval_decisions.subject_sha256 text collate "C" not null
 approval_decisions.created_at timestamp with time zone not null
+approval_decisions.void boolean not null default false
 approval_decisions constraint approval_decisions_approval_id_fkey FOREIGN KEY (approval_id) REFERENCES approvals(id)
 approval_decisions constraint approval_decisions_approval_id_operator_id_key UNIQUE (approval_id, operator_id)
 approval_decisions constraint approval_decisions_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX approval_decisions_approval_id_operator_id_key ON public.approval_decisions USING btree (approval_id, operator_id)
+CREATE INDEX approval_decisions_operator_id ON public.approval_decisions USING btree (operator_id)
 CREATE UNIQUE INDEX approval_decisions_pkey ON public.approval_decisions USING btree (id)
 approvals.id text collate "C" not null
 approvals.request_id text collate "C" not null
@@ -196,16 +198,41 @@ CREATE INDEX events_noun ON public.events USING btree (noun, id) WHERE (noun <> 
 CREATE UNIQUE INDEX events_pkey ON public.events USING btree (id)
 CREATE INDEX events_request ON public.events USING btree (request_id, id) WHERE (request_id <> ''::text)
 CREATE INDEX events_subject ON public.events USING btree (subject_id, id)
+logins.code_hash text collate "C" not null
+logins.operator_id text collate "C" not null
+logins.challenge text collate "C" not null
+logins.expires_at timestamp with time zone not null
+logins constraint logins_operator_id_fkey FOREIGN KEY (operator_id) REFERENCES operators(id)
+logins constraint logins_pkey PRIMARY KEY (code_hash)
+CREATE UNIQUE INDEX logins_pkey ON public.logins USING btree (code_hash)
+operator_certificates.id text collate "C" not null
+operator_certificates.operator_id text collate "C" not null
+operator_certificates.kind text collate "C" not null
+operator_certificates.issuer_sha256 text collate "C" not null
+operator_certificates.value text collate "C" not null
+operator_certificates.label text collate "C" not null
+operator_certificates.created_at timestamp with time zone not null
+operator_certificates constraint operator_certificates_kind_issuer_sha256_value_key UNIQUE (kind, issuer_sha256, value)
+operator_certificates constraint operator_certificates_operator_id_fkey FOREIGN KEY (operator_id) REFERENCES operators(id)
+operator_certificates constraint operator_certificates_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX operator_certificates_kind_issuer_sha256_value_key ON public.operator_certificates USING btree (kind, issuer_sha256, value)
+CREATE INDEX operator_certificates_operator_id ON public.operator_certificates USING btree (operator_id)
+CREATE UNIQUE INDEX operator_certificates_pkey ON public.operator_certificates USING btree (id)
 operators.id text collate "C" not null
 operators.name text collate "C" not null
 operators.disabled boolean not null
 operators.revision bigint not null
 operators.created_at timestamp with time zone not null
 operators.updated_at timestamp with time zone not null
+operators.role text collate "C" not null default ''::text
+operators.domains text collate "C"
+operators.issuer text collate "C" not null default ''::text
+operators.subject text collate "C" not null default ''::text
 operators constraint operators_name_key UNIQUE (name)
 operators constraint operators_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX operators_name_key ON public.operators USING btree (name)
 CREATE UNIQUE INDEX operators_pkey ON public.operators USING btree (id)
+CREATE UNIQUE INDEX operators_subject ON public.operators USING btree (issuer, subject) WHERE (issuer <> ''::text)
 outbox_items.id text collate "C" not null
 outbox_items.action text collate "C" not null
 outbox_items.workflow_id text collate "C" not null
@@ -284,12 +311,14 @@ tokens.domains text collate "C"
 tokens.expires_at timestamp with time zone
 tokens.revoked_at timestamp with time zone
 tokens.created_at timestamp with time zone not null
+tokens.session boolean not null default false
 tokens constraint tokens_hash_key UNIQUE (hash)
 tokens constraint tokens_name_key UNIQUE (name)
 tokens constraint tokens_operator_id_fkey FOREIGN KEY (operator_id) REFERENCES operators(id)
 tokens constraint tokens_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX tokens_hash_key ON public.tokens USING btree (hash)
 CREATE UNIQUE INDEX tokens_name_key ON public.tokens USING btree (name)
+CREATE INDEX tokens_operator_id ON public.tokens USING btree (operator_id)
 CREATE UNIQUE INDEX tokens_pkey ON public.tokens USING btree (id)
 truststores.id text collate "C" not null
 truststores.name text collate "C" not null

@@ -21,9 +21,10 @@ CREATE TABLE approval_decisions (
 	verdict TEXT NOT NULL,
 	comment TEXT NOT NULL,
 	subject_sha256 TEXT NOT NULL,
-	created_at DATETIME NOT NULL,
+	created_at DATETIME NOT NULL, void BOOLEAN NOT NULL DEFAULT FALSE,
 	UNIQUE (approval_id, operator_id)
 );
+CREATE INDEX approval_decisions_operator_id ON approval_decisions (operator_id);
 CREATE TABLE approvals (
 	id TEXT NOT NULL PRIMARY KEY,
 	request_id TEXT NOT NULL UNIQUE REFERENCES requests (id),
@@ -175,6 +176,23 @@ CREATE INDEX events_domain ON events (domain_id, id) WHERE domain_id <> '';
 CREATE INDEX events_noun ON events (noun, id) WHERE noun NOT IN ('certificate', 'request');
 CREATE INDEX events_request ON events (request_id, id) WHERE request_id <> '';
 CREATE INDEX events_subject ON events (subject_id, id);
+CREATE TABLE logins (
+	code_hash TEXT NOT NULL PRIMARY KEY,
+	operator_id TEXT NOT NULL REFERENCES operators (id),
+	challenge TEXT NOT NULL,
+	expires_at DATETIME NOT NULL
+);
+CREATE TABLE operator_certificates (
+	id TEXT NOT NULL PRIMARY KEY,
+	operator_id TEXT NOT NULL REFERENCES operators (id),
+	kind TEXT NOT NULL,
+	issuer_sha256 TEXT NOT NULL,
+	value TEXT NOT NULL,
+	label TEXT NOT NULL,
+	created_at DATETIME NOT NULL,
+	UNIQUE (kind, issuer_sha256, value)
+);
+CREATE INDEX operator_certificates_operator_id ON operator_certificates (operator_id);
 CREATE TABLE operators (
 	id TEXT NOT NULL PRIMARY KEY,
 	name TEXT NOT NULL UNIQUE,
@@ -182,7 +200,8 @@ CREATE TABLE operators (
 	revision INTEGER NOT NULL,
 	created_at DATETIME NOT NULL,
 	updated_at DATETIME NOT NULL
-);
+, role TEXT NOT NULL DEFAULT '', domains TEXT, issuer TEXT NOT NULL DEFAULT '', subject TEXT NOT NULL DEFAULT '');
+CREATE UNIQUE INDEX operators_subject ON operators (issuer, subject) WHERE issuer <> '';
 CREATE TABLE outbox_items (
 	id TEXT NOT NULL PRIMARY KEY,
 	action TEXT NOT NULL,
@@ -256,7 +275,8 @@ CREATE TABLE tokens (
 	expires_at DATETIME,
 	revoked_at DATETIME,
 	created_at DATETIME NOT NULL
-);
+, session BOOLEAN NOT NULL DEFAULT FALSE);
+CREATE INDEX tokens_operator_id ON tokens (operator_id);
 CREATE TABLE truststores (
 	id TEXT NOT NULL PRIMARY KEY,
 	name TEXT NOT NULL,

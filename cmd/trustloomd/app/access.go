@@ -20,6 +20,8 @@ func (c *Config) bindAccess(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.AuthLock, "auth-lock", 30*time.Second, "the first lock; each failure after it doubles it")
 	fs.DurationVar(&c.AuthMaxLock, "auth-max-lock", 15*time.Minute, "the longest lock")
 	fs.IntVar(&c.AuthAddressRate, "auth-address-rate", 60, "failed attempts per minute from one address before it is slowed down")
+	fs.StringVar(&c.OperatorCA, "operator-ca", "", "PEM file with the CAs that issue certificates to people, who may then authenticate with them")
+	fs.StringSliceVar(&c.OperatorCRL, "operator-crl", nil, "files with CRLs of those CAs, PEM or DER")
 }
 
 func (c *Config) checkAccess() error {
@@ -31,6 +33,9 @@ func (c *Config) checkAccess() error {
 	}
 	if _, err := server.ParseProxies(c.TrustedProxies); err != nil {
 		return fmt.Errorf("--trusted-proxies: %w", err)
+	}
+	if len(c.OperatorCRL) > 0 && c.OperatorCA == "" {
+		return fmt.Errorf("--operator-crl needs --operator-ca")
 	}
 	return nil
 }

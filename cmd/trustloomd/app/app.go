@@ -39,6 +39,7 @@ type App struct {
 	acts    *activities.Set
 	stories *workflows.Client
 	metrics *prometheus.Registry
+	people  *auth.People // nil without --operator-ca
 	closers []func() error
 	fatal   context.CancelCauseFunc // ends the process, with the reason
 }
@@ -84,6 +85,7 @@ func (a *App) open(ctx context.Context) error {
 		{"start the workflow engine", a.openEngine},
 		{"build the activities", a.openActivities},
 		{"prepare the first operator and the shipped profiles", a.seed},
+		{"read the CAs of operators", a.openPeople},
 		{"start the workers", a.openWorkers},
 		{"mount the interfaces", a.mount},
 	}

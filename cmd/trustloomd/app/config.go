@@ -60,6 +60,8 @@ type Config struct {
 	AuthLock           time.Duration
 	AuthMaxLock        time.Duration
 	AuthAddressRate    int
+	OperatorCA         string
+	OperatorCRL        []string
 	LogLevel           string
 	LogFormat          string
 	Fault              string // from the environment only, see fault.go

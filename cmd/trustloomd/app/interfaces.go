@@ -21,14 +21,14 @@ import (
 func (a *App) interfaces(mounts *server.Config) {
 	ops := operations.New(operations.Config{
 		Store: a.store, Stories: a.stories, Now: time.Now, Logger: a.log, PublicURL: a.cfg.PublicURL,
-		KeyStores: slices.Sorted(maps.Keys(a.keys)),
+		KeyStores: slices.Sorted(maps.Keys(a.keys)), People: a.people,
 	})
 	guard := a.guard()
 	mounts.REST = rest.New(rest.Config{
-		Operations: ops, Authenticator: auth.New(a.store, time.Now).Guarded(guard), Logger: a.log, Now: time.Now, Version: a.cfg.Version,
+		Operations: ops, Authenticator: auth.New(a.store, time.Now).Guarded(guard).Knowing(a.people), Logger: a.log, Now: time.Now, Version: a.cfg.Version,
 	})
 	door := enroll.New(enroll.Config{
-		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Guard: guard, Now: time.Now,
+		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Guard: guard, People: a.people.Issued, Now: time.Now,
 		Fault: a.fault(), Logger: a.log,
 	})
 	requestID := func(r *http.Request) string { return r.Header.Get(server.RequestIDHeader) }
