@@ -41,6 +41,6 @@ of its own) and the keys (software, sealed). PostgreSQL, a Temporal cluster and
 a PKCS#11 token come in by settings alone.`,
 		Version: version, SilenceUsage: true, SilenceErrors: true,
 	}
-	cmd.AddCommand(serveCommand(), healthcheckCommand(), benchCommand())
+	cmd.AddCommand(serveCommand(), checkCommand(), healthcheckCommand(), benchCommand())
 	return cmd
 }

@@ -32,12 +32,25 @@ var postgresSettings = map[string]string{
 }
 
 func openPostgres(ctx context.Context, cfg Config) (*Store, error) {
+	pool, err := connectPostgres(cfg, postgresSettings)
+	if err != nil {
+		return nil, err
+	}
+	if err := migratePostgres(ctx, pool, cfg.Now); err != nil {
+		_ = pool.Close()
+		return nil, err
+	}
+	return overPostgres(pool, cfg)
+}
+
+// connectPostgres opens a pool whose connections have the settings.
+func connectPostgres(cfg Config, settings map[string]string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(cfg.URL)
 	if err != nil {
 		// The parser's own error leaves out the password.
 		return nil, models.Errorf(models.KindInvalid, "the database URL cannot be parsed").Because(err)
 	}
-	for name, value := range postgresSettings {
+	for name, value := range settings {
 		if _, ok := config.RuntimeParams[name]; !ok {
 			config.RuntimeParams[name] = value
 		}
@@ -51,10 +64,11 @@ func openPostgres(ctx context.Context, cfg Config) (*Store, error) {
 	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	pool.SetConnMaxLifetime(time.Hour)
-	if err := migratePostgres(ctx, pool, cfg.Now); err != nil {
-		_ = pool.Close()
-		return nil, err
-	}
+	return pool, nil
+}
+
+// overPostgres is a Store over a pool.
+func overPostgres(pool *sql.DB, cfg Config) (*Store, error) {
 	// pgx keeps the statements of each connection prepared. gorm's own cache
 	// would prepare and close them anew in every transaction.
 	db, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}), gormConfig(false))

@@ -38,6 +38,7 @@ type Store struct {
 	*Queries
 	pool   *sql.DB // PostgreSQL: all connections; SQLite: the readers
 	writer *writer // SQLite only
+	sealed bool    // opened by Inspect, for reading only
 	close  func() error
 }
 
@@ -90,6 +91,9 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return translate(err, "transaction")
+	}
+	if s.sealed {
+		return models.Errorf(models.KindInvalid, "the database was opened for reading only")
 	}
 	if s.writer != nil {
 		return s.writer.write(ctx, fn)
