@@ -113,8 +113,9 @@ fuzz: ## run the fuzz targets, each for FUZZTIME (10s)
 	@deploy/dev/fuzz.sh $(FUZZTIME)
 
 .PHONY: soak
-soak: deps build ## hours: 30 s for each fuzz target, then all tests five times in random order
+soak: deps build ## hours: 30 s for each fuzz target, the failure experiments at full size, all tests five times in random order
 	@deploy/dev/fuzz.sh 30s all
+	go test -timeout 120m -v ./test/chaos -soak
 	@$(MAKE) --no-print-directory test-all TESTFLAGS='-count=5 -shuffle=on -timeout 120m $(TESTFLAGS)'
 
 .PHONY: golden

@@ -140,7 +140,8 @@ func translate(err error) error {
 		return models.Errorf(models.KindNotFound, "the workflow is not running").Because(err)
 	}
 	var unavailable *serviceerror.Unavailable
-	if errors.As(err, &unavailable) || errors.Is(err, context.DeadlineExceeded) {
+	var late *serviceerror.DeadlineExceeded // what a frontend that does not answer looks like
+	if errors.As(err, &unavailable) || errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded) {
 		return models.Errorf(models.KindUnavailable, "the workflow engine does not answer").After(10 * time.Second).Because(err)
 	}
 	if kind, text := kindOf(err); kind != models.KindInternal {

@@ -19,6 +19,9 @@ func (d *Door) durable(ctx context.Context, s *Submission, req *models.Request, 
 	if err := d.cfg.Issuance.Check(ctx, req, facts); err != nil {
 		return Answer{}, err
 	}
+	if err := d.roomInBacklog(ctx); err != nil {
+		return Answer{}, err
+	}
 	action := models.OutboxStartEnrollment
 	req.WorkflowID = workflows.EnrollmentID(s.Domain.ID, req.Key)
 	if s.Kind == models.KindOnboarding {
@@ -141,11 +144,16 @@ func (d *Door) event(s *Submission, req *models.Request, action, noun, subject s
 
 // start keeps the promise at once if it can; the relay keeps it otherwise.
 func (d *Door) start(ctx context.Context, req *models.Request) {
+	if d.strain.resting(d.cfg.Now()) {
+		return
+	}
 	begin := d.cfg.Stories.StartEnrollment
 	if req.Kind == models.KindOnboarding {
 		begin = d.cfg.Stories.StartOnboarding
 	}
-	if err := begin(ctx, req.ID, req.WorkflowID); err != nil {
+	err := begin(ctx, req.ID, req.WorkflowID)
+	d.strain.note(err, d.cfg.Now())
+	if err != nil {
 		d.cfg.Logger.Warn("the story is left to the relay", "request", req.ID, "workflow", req.WorkflowID, "error", err)
 	}
 }
@@ -157,7 +165,7 @@ func (d *Door) join(ctx context.Context, req *models.Request) (Answer, error) {
 		cert, err := d.cfg.Issuance.Finish(ctx, req)
 		return Answer{Certificate: cert}, err
 	}
-	if !req.Finished() && !waitsForPeople(req) {
+	if !req.Finished() && !waitsForPeople(req) && !d.strain.resting(d.cfg.Now()) {
 		d.await(ctx, req.WorkflowID)
 		current, err := d.cfg.Store.FindRequest(ctx, req.ID)
 		if err != nil {

@@ -34,6 +34,9 @@ type Config struct {
 	// Wait bounds how long a device waits for its story before it is told to
 	// come back. Default 5 seconds.
 	Wait time.Duration
+	// Backlog is how many accepted requests may wait for a workflow engine
+	// that is away before new ones are told to come back. Default 1000.
+	Backlog int
 	// Guard slows down whoever guesses; nil does not.
 	Guard *auth.Guard
 	// People reports whether a client certificate is one of a person, who is no
@@ -53,6 +56,7 @@ type Door struct {
 	cfg      Config
 	flights  singleflight.Group
 	waiters  chan struct{}
+	strain   strain
 	certs    pki.Cache // of CAs
 	profiles policy.Cache
 }
@@ -61,6 +65,9 @@ type Door struct {
 func New(cfg Config) *Door {
 	if cfg.Wait == 0 {
 		cfg.Wait = 5 * time.Second
+	}
+	if cfg.Backlog == 0 {
+		cfg.Backlog = 1000
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

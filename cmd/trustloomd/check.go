@@ -36,7 +36,6 @@ func checkCommand() *cobra.Command {
   I4   every certificate verifies, keeps inside its issuer's validity, and lints clean
   I5   every accepted request has ended, or something will end it
   I7   CRL numbers and thisUpdate only grow, and a CRL is valid now
-  I8   the audit chain holds
   I9   no secret lies where none belongs: the admin token, and what --secret-file
        names, are looked for in what Temporal keeps and in the files of --log
   I10  a request, its certificate and its approval are of one device and one domain

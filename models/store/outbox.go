@@ -47,3 +47,14 @@ func (q *Queries) DuePromises(ctx context.Context, now time.Time, limit int) ([]
 	err := q.with(ctx).Where("not_before <= ?", instant(now)).Order("not_before, id").Limit(limit).Find(&rows).Error
 	return rows, q.check(err, "outbox")
 }
+
+// CountBacklog returns how many accepted requests wait for the start of their
+// stories, at most limit.
+func (q *Queries) CountBacklog(ctx context.Context, limit int) (int, error) {
+	var n int
+	err := q.with(ctx).Raw(`SELECT COUNT(*) FROM (
+		SELECT 1 FROM outbox_items JOIN requests ON requests.id = outbox_items.subject_id
+		WHERE outbox_items.action IN ? AND requests.state = ? LIMIT ?) AS backlog`,
+		[]models.OutboxAction{models.OutboxStartOnboarding, models.OutboxStartEnrollment}, models.RequestReceived, limit).Scan(&n).Error
+	return n, q.check(err, "outbox")
+}

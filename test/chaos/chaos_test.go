@@ -85,6 +85,7 @@ func (p *plant) must(err error) {
 type device struct {
 	plant      *plant
 	name       string
+	secret     string
 	door       *est.Client // with its one-time secret
 	credential *est.Client // with its domain credential, once it has one
 }
@@ -96,7 +97,7 @@ func (p *plant) register(name string) *device {
 		Name: name, Domain: domainName, SerialNumber: "SN-" + name, Onboarding: api.OnboardingArming{Method: models.ESTPassword},
 	})
 	p.must(err)
-	d := &device{plant: p, name: name}
+	d := &device{plant: p, name: name, secret: created.Onboarding.Secret}
 	d.door, err = est.NewClient(p.client(est.ClientConfig{Username: name, Password: created.Onboarding.Secret}))
 	p.must(err)
 	return d
@@ -249,4 +250,9 @@ func (p *plant) settle(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// again sends one request of a device that has its domain credential.
+func (d *device) again(csr []byte) func(context.Context) (est.Result, error) {
+	return func(ctx context.Context) (est.Result, error) { return d.credential.SimpleEnroll(ctx, csr) }
 }

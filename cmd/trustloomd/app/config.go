@@ -62,6 +62,7 @@ type Config struct {
 	AuthAddressRate    int
 	OperatorCA         string
 	OperatorCRL        []string
+	EnrollBacklog      int
 	LogLevel           string
 	LogFormat          string
 	Fault              string // from the environment only, see fault.go
@@ -105,6 +106,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.CRLValidity, "crl-validity", "7d", "from thisUpdate to nextUpdate; a new CRL comes at half of it")
 	fs.DurationVar(&c.EnrollWait, "enroll-wait", 5*time.Second, "how long a device waits for its workflow before it is told to come back")
 	c.bindAccess(fs)
+	fs.IntVar(&c.EnrollBacklog, "enroll-backlog", 1000, "how many accepted requests may wait for a workflow engine that is away")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&c.LogFormat, "log-format", "text", "text or json")
 }
@@ -225,6 +227,9 @@ func (c *Config) check() error {
 	}
 	if host := u.Hostname(); host == "" || net.ParseIP(host).IsUnspecified() {
 		return fmt.Errorf("--public-url is needed: --http-addr %s does not say under which name relying parties reach it", c.HTTPAddr)
+	}
+	if c.EnrollBacklog < 1 {
+		return fmt.Errorf("--enroll-backlog must be at least 1")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return fmt.Errorf("--tls-cert and --tls-key belong together")

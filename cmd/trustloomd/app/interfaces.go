@@ -28,7 +28,7 @@ func (a *App) interfaces(mounts *server.Config) {
 		Operations: ops, Authenticator: auth.New(a.store, time.Now).Guarded(guard).Knowing(a.people), Logger: a.log, Now: time.Now, Version: a.cfg.Version,
 	})
 	door := enroll.New(enroll.Config{
-		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Guard: guard, People: a.people.Issued, Now: time.Now,
+		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Backlog: a.cfg.EnrollBacklog, Guard: guard, People: a.people.Issued, Now: time.Now,
 		Fault: a.fault(), Logger: a.log,
 	})
 	requestID := func(r *http.Request) string { return r.Header.Get(server.RequestIDHeader) }

@@ -67,6 +67,7 @@ func (a *App) keepPromises(ctx context.Context) {
 	}
 	for _, item := range due {
 		err := a.keep(ctx, item)
+		away := models.KindOf(err) == models.KindUnavailable
 		if err != nil {
 			a.log.Warn("a promise is kept later", "action", item.Action, "subject", item.SubjectID, "attempts", item.Attempts, "error", err)
 		}
@@ -80,6 +81,9 @@ func (a *App) keepPromises(ctx context.Context) {
 		if err != nil {
 			a.log.Warn("the outbox cannot be written", "error", err)
 			return
+		}
+		if away {
+			return // each of the others would take the time of a failed call
 		}
 	}
 }
