@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/trustloom/trustloom/cmd/trustloomd/check"
 	"github.com/trustloom/trustloom/models/store"
 	"github.com/trustloom/trustloom/test/fixture"
 	"github.com/trustloom/trustloom/test/fixture/running"
@@ -125,13 +124,8 @@ func (p *plant) run(t *testing.T, db *sql.DB, statements string) {
 // broken returns the promises that a check finds broken.
 func (p *plant) broken(t *testing.T) map[string]bool {
 	t.Helper()
-	s, err := store.Inspect(t.Context(), store.Config{URL: p.databaseURL()})
-	p.must(err)
-	defer func() { _ = s.Close() }()
-	report, err := check.Run(t.Context(), check.Config{Store: s})
-	p.must(err)
 	found := map[string]bool{}
-	for _, f := range report.Findings {
+	for _, f := range p.findings(t) {
 		found[f.Invariant] = true
 	}
 	return found
