@@ -18,6 +18,17 @@ const (
 	maxMethods       = 5
 )
 
+// wide packages have one file for each noun, or for each structure of their
+// specification, by design.md §2: they grow in breadth, not in depth.
+var wide = map[string]int{
+	"models/store":   60, // one file per noun
+	"models/pki":     45, // one file per structure: CSR, certificate, CRL, CMS, PKCS#8, PKCS#12, ...
+	"models/policy":  35, // one file per concern of profile documents
+	"api":            35, // one file per noun, and its calls
+	"api/operations": 45, // one file per noun
+	"cmd/trustloom":  45, // one file per noun
+}
+
 // exempt files hold tables or vectors rather than logic. Each has its reason.
 var exempt = map[string]string{}
 
@@ -43,8 +54,8 @@ func findSizes(t *tree) []string {
 		findLongFunctions(s, &f)
 	}
 	for pkg, in := range files {
-		if len(in) > maxPackageFiles {
-			f.add(in[0], 1, "package %s has %d files, the limit is %d", pkg, len(in), maxPackageFiles)
+		if limit := max(maxPackageFiles, wide[pkg]); len(in) > limit {
+			f.add(in[0], 1, "package %s has %d files, the limit is %d", pkg, len(in), limit)
 		}
 	}
 	return f.sorted()
