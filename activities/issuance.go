@@ -54,11 +54,11 @@ func (i *Issuance) ReserveCertificate(ctx context.Context, in RequestInput) (Res
 	if err := i.stillTheirs(ctx, req, facts.Device); err != nil {
 		return ReserveResult{}, err
 	}
-	cert, err = i.prepare(ctx, req, facts)
+	cert, limits, err := i.prepare(ctx, req, facts)
 	if err != nil {
 		return ReserveResult{}, err
 	}
-	err = i.cfg.write(ctx, func(tx *store.Tx) error { return i.reserve(ctx, tx, req.ID, cert) })
+	err = i.cfg.write(ctx, func(tx *store.Tx) error { return i.reserve(ctx, tx, req.ID, cert, limits) })
 	if err != nil {
 		return ReserveResult{}, err
 	}
@@ -68,13 +68,16 @@ func (i *Issuance) ReserveCertificate(ctx context.Context, in RequestInput) (Res
 
 // reserve stores cert as the reservation of a request that is approved at
 // this moment, or reads back the reservation that another attempt stored.
-func (i *Issuance) reserve(ctx context.Context, tx *store.Tx, id models.RequestID, cert *models.Certificate) error {
+func (i *Issuance) reserve(ctx context.Context, tx *store.Tx, id models.RequestID, cert *models.Certificate, limits policy.Limits) error {
 	req, err := tx.FindRequest(ctx, id)
 	if err != nil {
 		return err
 	}
 	reserved, err := tx.ReserveCertificate(cert)
 	if err != nil || !reserved {
+		return err
+	}
+	if err := hold(tx, cert, limits); err != nil {
 		return err
 	}
 	if err := models.RequestTransitions.Check("request", req.State, models.RequestReserved); err != nil {
@@ -139,7 +142,7 @@ func (i *Issuance) signAgain(ctx context.Context, id models.CertificateID) (*mod
 //
 // req is changed into the row as it is stored.
 func (i *Issuance) Issue(ctx context.Context, req *models.Request, facts *Facts, alongside func(*store.Tx) error) (*models.Certificate, error) {
-	cert, err := i.prepare(ctx, req, facts)
+	cert, limits, err := i.prepare(ctx, req, facts)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +155,9 @@ func (i *Issuance) Issue(ctx context.Context, req *models.Request, facts *Facts,
 			return err
 		}
 		if _, err := tx.ReserveCertificate(cert); err != nil {
+			return err
+		}
+		if err := hold(tx, cert, limits); err != nil {
 			return err
 		}
 		if err := alongside(tx); err != nil {
@@ -173,8 +179,11 @@ func (i *Issuance) Issue(ctx context.Context, req *models.Request, facts *Facts,
 // included, and stores nothing: what cannot be issued is refused before it
 // becomes a row.
 func (i *Issuance) Check(ctx context.Context, req *models.Request, facts *Facts) error {
-	_, err := i.prepare(ctx, req, facts)
-	return err
+	cert, limits, err := i.prepare(ctx, req, facts)
+	if err != nil {
+		return err
+	}
+	return within(ctx, i.cfg.Store.Queries, cert, limits)
 }
 
 // Finish completes an inline request that an earlier attempt left reserved,
@@ -254,34 +263,24 @@ func (i *Issuance) record(ctx context.Context, cert *models.Certificate, der []b
 	return won, err
 }
 
-// prepare builds the reservation for req: what would be signed, linted.
-func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Facts) (*models.Certificate, error) {
+// prepare builds the reservation for req, what would be signed, linted, and
+// says what the database has to be asked when it is stored.
+func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Facts) (*models.Certificate, policy.Limits, error) {
 	if err := stillOpen(facts, i.cfg.Now()); err != nil {
-		return nil, err
+		return nil, policy.Limits{}, err
 	}
 	csr, err := facts.request(req)
 	if err != nil {
-		return nil, err
+		return nil, policy.Limits{}, err
 	}
 	if err := i.keyIsFree(ctx, csr, facts.Device); err != nil {
-		return nil, err
+		return nil, policy.Limits{}, err
 	}
-	template, err := i.template(ctx, req, facts, csr)
+	draft, err := i.draft(ctx, req, facts, csr)
 	if err != nil {
-		return nil, err
+		return nil, policy.Limits{}, err
 	}
-	issuerCert, err := i.certs.Parse(facts.CA.CertificateDER)
-	if err != nil {
-		return nil, fmt.Errorf("parse certificate of CA %s: %w", facts.CA.Name, err)
-	}
-	i.complete(template, issuerCert, facts.CA.KeyID)
-	if err := facts.Profile.CheckValidity(i.cfg.Now(), template.NotAfter); err != nil {
-		return nil, err
-	}
-	tbs, err := i.cfg.Builder.BuildTBS(template, csr.Request.PublicKey, pki.Issuer{Certificate: issuerCert, Algorithm: facts.CA.Key.Algorithm})
-	if err != nil {
-		return nil, err
-	}
+	template, tbs := draft.Template, draft.TBS
 	kind := models.CertificateApplication
 	if facts.Profile.Type() == policy.TypeDomain {
 		kind = models.CertificateDomainCredential
@@ -290,20 +289,33 @@ func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Fact
 		ID: models.NewID[models.CertificateID](), RequestKey: req.Key, RequestID: req.ID, State: models.CertificateReserved,
 		Kind: kind, IssuerCAID: facts.CA.ID, IssuerKeyID: facts.CA.KeyID, Serial: pki.SerialHex(template.SerialNumber),
 		TBS: tbs.DER, TBSSHA256: tbs.SHA256, SPKISHA256: csr.SPKISHA256, DomainID: facts.Domain.ID, DeviceID: facts.Device.ID,
-		ProfileName: req.ProfileName, ProfileVersion: facts.Version, Subject: subjectOf(template), SANs: pki.SANs(template),
+		ProfileName: req.ProfileName, ProfileVersion: facts.Version, Subject: policy.SubjectText(template.RawSubject), SANs: pki.SANs(template),
 		NotBefore: template.NotBefore, NotAfter: template.NotAfter, PredecessorID: req.PredecessorID,
-	}, nil
+	}, draft.Limits, nil
 }
 
-// template applies the profile to the request.
-func (i *Issuance) template(ctx context.Context, req *models.Request, facts *Facts, csr *pki.CSR) (*x509.Certificate, error) {
-	who := policy.Subject{Device: *facts.Device, Domain: *facts.Domain}
-	if err := facts.Profile.CheckKey(csr); err != nil {
+// draft makes what would be signed.
+func (i *Issuance) draft(ctx context.Context, req *models.Request, facts *Facts, csr *pki.CSR) (*policy.Draft, error) {
+	issuerCert, err := i.certs.Parse(facts.CA.CertificateDER)
+	if err != nil {
+		return nil, fmt.Errorf("parse certificate of CA %s: %w", facts.CA.Name, err)
+	}
+	old, err := i.renewed(ctx, req, facts)
+	if err != nil {
 		return nil, err
 	}
+	return policy.NewDraft(i.cfg.Builder, policy.Case{
+		Application: policy.Application{
+			CSR: csr, Who: policy.Subject{Device: *facts.Device, Domain: *facts.Domain}, Predecessor: old, Now: i.cfg.Now(),
+		},
+		Profile: facts.Profile, CA: facts.CA, Issuer: issuerCert, PublicURL: i.cfg.PublicURL,
+	})
+}
+
+// renewed returns the certificate that req renews, nil if it renews none.
+func (i *Issuance) renewed(ctx context.Context, req *models.Request, facts *Facts) (*x509.Certificate, error) {
 	if req.Kind != models.KindRenewal {
-		template, _, err := facts.Profile.Template(csr, who, i.cfg.Now())
-		return template, err
+		return nil, nil
 	}
 	predecessor, err := i.predecessor(ctx, req, facts)
 	if err != nil {
@@ -313,24 +325,7 @@ func (i *Issuance) template(ctx context.Context, req *models.Request, facts *Fac
 	if err != nil {
 		return nil, fmt.Errorf("parse certificate %s: %w", predecessor.ID, err)
 	}
-	template, _, err := facts.Profile.Renew(csr, old, who, i.cfg.Now())
-	return template, err
-}
-
-// complete adds what the issuer decides: serial number, the URLs of its CRL,
-// certificate and OCSP responder, and a validity inside its own.
-func (i *Issuance) complete(template, issuerCert *x509.Certificate, keyID string) {
-	template.SerialNumber = pki.NewSerial()
-	template.CRLDistributionPoints = []string{i.cfg.PublicURL + "/crl/" + keyID + ".crl"}
-	template.IssuingCertificateURL = []string{i.cfg.PublicURL + "/ca/" + keyID + ".cer"}
-	template.OCSPServer = []string{i.cfg.PublicURL + "/ocsp/" + keyID}
-	template.NotBefore, template.NotAfter = models.UTC(template.NotBefore), models.UTC(template.NotAfter)
-	if template.NotBefore.Before(issuerCert.NotBefore) {
-		template.NotBefore = issuerCert.NotBefore
-	}
-	if template.NotAfter.After(issuerCert.NotAfter) {
-		template.NotAfter = issuerCert.NotAfter
-	}
+	return old, nil
 }
 
 func certificateEvent(req *models.Request, cert *models.Certificate, action string) models.Event {

@@ -11,12 +11,14 @@ import (
 
 // Domain is a trust area: one issuing CA, its profiles and its policies.
 type Domain struct {
-	ID        string         `json:"id"`
-	Name      string         `json:"name" example:"press-shop"`
-	IssuingCA string         `json:"issuing_ca" example:"plant-issuing"`
-	Profiles  []string       `json:"profiles" doc:"profiles that devices may ask for" example:"domain_credential,tls_server"`
-	Approval  ApprovalPolicy `json:"approval" doc:"which stories wait for people; a story without a rule waits for nobody"`
-	Suspended bool           `json:"suspended" doc:"refuses every issuance"`
+	ID        string   `json:"id"`
+	Name      string   `json:"name" example:"press-shop"`
+	IssuingCA string   `json:"issuing_ca" example:"plant-issuing"`
+	Profiles  []string `json:"profiles" doc:"profiles that devices may ask for" example:"domain_credential,tls_server"`
+	// Devices may ask for a profile by its alias.
+	Aliases   map[string]string `json:"aliases,omitempty" doc:"further names of profiles"`
+	Approval  ApprovalPolicy    `json:"approval" doc:"which stories wait for people; a story without a rule waits for nobody"`
+	Suspended bool              `json:"suspended" doc:"refuses every issuance"`
 	// The switches; cacerts has none, it is always open.
 	Operations        []models.DeviceOperation  `json:"operations" doc:"what devices may ask for" example:"simpleenroll,simplereenroll,csrattrs,rest-enroll"`
 	OnboardingMethods []models.OnboardingMethod `json:"onboarding_methods" doc:"how devices may prove themselves for their first identity" example:"est-password,est-idevid"`
@@ -52,11 +54,12 @@ type ApprovalStep struct {
 
 // DomainCreation asks for a new domain.
 type DomainCreation struct {
-	Name      string         `json:"name" example:"press-shop"`
-	IssuingCA string         `json:"issuing_ca" example:"plant-issuing"`
-	Profiles  []string       `json:"profiles,omitempty" doc:"every shipped profile unless given" example:"domain_credential,tls_server"`
-	Approval  ApprovalPolicy `json:"approval,omitzero"`
-	Demo      bool           `json:"demo,omitzero"`
+	Name      string            `json:"name" example:"press-shop"`
+	IssuingCA string            `json:"issuing_ca" example:"plant-issuing"`
+	Profiles  []string          `json:"profiles,omitempty" doc:"every shipped profile unless given" example:"domain_credential,tls_server"`
+	Aliases   map[string]string `json:"aliases,omitempty" doc:"further names for some of the profiles; an alias comes before a profile of the same name"`
+	Approval  ApprovalPolicy    `json:"approval,omitzero"`
+	Demo      bool              `json:"demo,omitzero"`
 
 	Operations        *[]models.DeviceOperation  `json:"operations,omitzero" doc:"everything but serverkeygen unless given" example:"simpleenroll,simplereenroll,csrattrs,rest-enroll"`
 	OnboardingMethods *[]models.OnboardingMethod `json:"onboarding_methods,omitzero" doc:"every method unless given" example:"est-password,est-idevid"`
@@ -65,10 +68,11 @@ type DomainCreation struct {
 
 // DomainChange changes what it names and leaves the rest (RFC 7396).
 type DomainChange struct {
-	IssuingCA *string      `json:"issuing_ca,omitzero" example:"plant-issuing-2"`
-	Profiles  *[]string    `json:"profiles,omitzero" example:"domain_credential,tls_server"`
-	Approval  PolicyChange `json:"approval,omitzero"`
-	Suspended *bool        `json:"suspended,omitzero"`
+	IssuingCA *string            `json:"issuing_ca,omitzero" example:"plant-issuing-2"`
+	Profiles  *[]string          `json:"profiles,omitzero" example:"domain_credential,tls_server"`
+	Aliases   *map[string]string `json:"aliases,omitzero" doc:"all of them; {} for none"`
+	Approval  PolicyChange       `json:"approval,omitzero"`
+	Suspended *bool              `json:"suspended,omitzero"`
 
 	Operations        *[]models.DeviceOperation  `json:"operations,omitzero" example:"simpleenroll,simplereenroll,csrattrs"`
 	OnboardingMethods *[]models.OnboardingMethod `json:"onboarding_methods,omitzero" example:"est-password,est-idevid"`

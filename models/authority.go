@@ -61,18 +61,28 @@ type CRL struct {
 
 // Domain is a trust area: one issuing CA, its profiles and its policies.
 type Domain struct {
-	ID          DomainID       `gorm:"primaryKey"`
-	Name        string         `gorm:"uniqueIndex;not null"`
-	IssuingCAID CAID           `gorm:"index;not null"`
-	Profiles    []string       `gorm:"serializer:json"` // names that devices may ask for
-	Approval    ApprovalPolicy `gorm:"serializer:json"`
-	Truststores []string       `gorm:"serializer:json"` // names of those that its devices should have
-	Suspended   bool           // refuses every issuance
-	Operations  *DomainDoors   `gorm:"serializer:json"` // nil for domains older than the switches
+	ID          DomainID          `gorm:"primaryKey"`
+	Name        string            `gorm:"uniqueIndex;not null"`
+	IssuingCAID CAID              `gorm:"index;not null"`
+	Profiles    []string          `gorm:"serializer:json"` // names that devices may ask for
+	Aliases     map[string]string `gorm:"serializer:json"` // further names for some of Profiles
+	Approval    ApprovalPolicy    `gorm:"serializer:json"`
+	Truststores []string          `gorm:"serializer:json"` // names of those that its devices should have
+	Suspended   bool              // refuses every issuance
+	Operations  *DomainDoors      `gorm:"serializer:json"` // nil for domains older than the switches
 	Demo        bool
 	Revision    int
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+}
+
+// ProfileNamed returns the profile that devices of the domain mean by name: an
+// alias comes before a profile that is called the same.
+func (d *Domain) ProfileNamed(name string) string {
+	if profile := d.Aliases[name]; profile != "" {
+		return profile
+	}
+	return name
 }
 
 // ApprovalPolicy says which stories of a domain wait for people. A nil rule

@@ -47,6 +47,9 @@ const maxAttempts = 64
 // has to be waited for. The same request submitted again, also at the same
 // moment, also after a crash, gets the same answer.
 func (d *Door) Submit(ctx context.Context, s *Submission) (Answer, error) {
+	if s.Predecessor == nil || s.Profile != s.Predecessor.ProfileName {
+		s.Profile = s.Domain.ProfileNamed(s.Profile)
+	}
 	key, existing, err := d.find(ctx, s)
 	if err != nil {
 		return Answer{}, err

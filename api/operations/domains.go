@@ -73,7 +73,7 @@ func (o *Operations) CreateDomain(ctx context.Context, who Caller, in api.Domain
 		return nil, err
 	}
 	row := &models.Domain{
-		ID: models.NewID[models.DomainID](), Name: in.Name, Profiles: in.Profiles, Approval: rules, Demo: in.Demo,
+		ID: models.NewID[models.DomainID](), Name: in.Name, Profiles: in.Profiles, Aliases: in.Aliases, Approval: rules, Demo: in.Demo,
 	}
 	if len(row.Profiles) == 0 {
 		row.Profiles = shippedProfiles()
@@ -86,7 +86,7 @@ func (o *Operations) CreateDomain(ctx context.Context, who Caller, in api.Domain
 		if err := setIssuer(ctx, tx, who, row, in.IssuingCA); err != nil {
 			return err
 		}
-		if err := checkProfiles(ctx, tx, who, row.Profiles); err != nil {
+		if err := checkProfiles(ctx, tx, who, row); err != nil {
 			return err
 		}
 		if err := tx.InsertDomain(row); err != nil {
@@ -144,7 +144,13 @@ func changeDomain(ctx context.Context, tx *store.Tx, who Caller, row *models.Dom
 	if in.Profiles != nil {
 		changed = append(changed, "profiles")
 		row.Profiles = *in.Profiles
-		if err := checkProfiles(ctx, tx, who, row.Profiles); err != nil {
+	}
+	if in.Aliases != nil {
+		changed = append(changed, "aliases")
+		row.Aliases = *in.Aliases
+	}
+	if in.Profiles != nil || in.Aliases != nil {
+		if err := checkProfiles(ctx, tx, who, row); err != nil {
 			return nil, err
 		}
 	}
@@ -187,7 +193,8 @@ func setIssuer(ctx context.Context, tx *store.Tx, who Caller, row *models.Domain
 
 func shippedProfiles() []string { return slices.Sorted(maps.Keys(policy.Shipped())) }
 
-func checkProfiles(ctx context.Context, tx *store.Tx, who Caller, profiles []string) error {
+func checkProfiles(ctx context.Context, tx *store.Tx, who Caller, row *models.Domain) error {
+	profiles := row.Profiles
 	if len(profiles) < 1 || len(profiles) > maxProfiles {
 		return models.Errorf(models.KindInvalid, "a domain has 1 to %d profiles", maxProfiles)
 	}
@@ -197,6 +204,17 @@ func checkProfiles(ctx context.Context, tx *store.Tx, who Caller, profiles []str
 		}
 		if _, err := profileNamed(ctx, tx.Queries, who, name, 0); err != nil {
 			return err
+		}
+	}
+	if len(row.Aliases) > maxProfiles {
+		return models.Errorf(models.KindInvalid, "a domain has at most %d aliases", maxProfiles)
+	}
+	for alias, name := range row.Aliases {
+		if err := models.CheckName("alias", alias); err != nil {
+			return err
+		}
+		if !slices.Contains(profiles, name) {
+			return models.Errorf(models.KindInvalid, "alias %s is for profile %s, which is not one of the domain", alias, name)
 		}
 	}
 	return nil
@@ -246,7 +264,7 @@ func (o *Operations) DomainTruststores(ctx context.Context, who Caller, name str
 func wireDomain(ctx context.Context, names *names, d *models.Domain) (api.Domain, error) {
 	issuer, err := names.ca(ctx, d.IssuingCAID)
 	return api.Domain{
-		ID: string(d.ID), Name: d.Name, IssuingCA: issuer, Profiles: d.Profiles, Truststores: d.Truststores, Suspended: d.Suspended, Demo: d.Demo,
+		ID: string(d.ID), Name: d.Name, IssuingCA: issuer, Profiles: d.Profiles, Aliases: d.Aliases, Truststores: d.Truststores, Suspended: d.Suspended, Demo: d.Demo,
 		Approval: api.ApprovalPolicy{
 			Onboarding: wireRule(d.Approval.Onboarding), Enrollment: wireRule(d.Approval.Enrollment), Renewal: wireRule(d.Approval.Renewal),
 		},

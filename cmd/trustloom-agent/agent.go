@@ -33,7 +33,6 @@ type agent struct {
 	now    func() time.Time
 	fault  func(string)
 	held   []*holding // in the order of the wishes
-	trusts *trusts
 }
 
 // holding is a wish with where it is kept and what happened to it.
@@ -92,8 +91,7 @@ func (a *agent) load(ctx context.Context) error {
 			return err
 		}
 	}
-	a.trusts, err = a.openTrusts(ctx)
-	return err
+	return nil
 }
 
 // resume finishes an interrupted change and shows files that are newly wanted.

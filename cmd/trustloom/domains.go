@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -98,12 +100,21 @@ func (c *cli) domainShow() *cobra.Command {
 }
 
 func showDomain(w io.Writer, d *api.Domain) {
-	pairs := []string{"Name", d.Name, "Issuing CA", d.IssuingCA, "State", domainState(d), "Profiles", strings.Join(d.Profiles, ", "), "Truststores", strings.Join(d.Truststores, ", ")}
+	pairs := []string{"Name", d.Name, "Issuing CA", d.IssuingCA, "State", domainState(d), "Profiles", strings.Join(d.Profiles, ", "), "Aliases", aliases(d.Aliases), "Truststores", strings.Join(d.Truststores, ", ")}
 	for _, s := range stories(d.Approval) {
 		pairs = append(pairs, strings.ToUpper(s.name[:1])+s.name[1:], describeRule(s.rule))
 	}
 	pairs = append(pairs, "Operations", words(d.Operations), "Onboarding methods", words(d.OnboardingMethods), "Channel binding", demanded(d.ChannelBinding))
 	details(w, append(pairs, "Note", mark(d.Demo, "for trying things out, not for production"))...)
+}
+
+// aliases prints further names of profiles, as they are given.
+func aliases(m map[string]string) string {
+	var pairs []string
+	for _, alias := range slices.Sorted(maps.Keys(m)) {
+		pairs = append(pairs, alias+"="+m[alias])
+	}
+	return strings.Join(pairs, ", ")
 }
 
 func describeRule(r *api.ApprovalRule) string {
@@ -159,6 +170,7 @@ everything is open but serverkeygen, which makes keys on the server.`,
 	}
 	cmd.Flags().StringVar(&in.IssuingCA, "issuing-ca", "", "name of the issuing CA (required)")
 	cmd.Flags().StringSliceVar(&in.Profiles, "profiles", nil, "what its devices may ask for (default every shipped profile)")
+	cmd.Flags().StringToStringVar(&in.Aliases, "alias", nil, "a further name for one of them, ALIAS=PROFILE")
 	cmd.Flags().BoolVar(&in.Demo, "demo", false, "mark it as made for trying things out")
 	rules.bind(cmd)
 	doors.bind(cmd)
@@ -182,6 +194,8 @@ everything is open but serverkeygen, which makes keys on the server.`,
 
 // domainFlags are what 'domains set' may change.
 type domainFlags struct {
+	aliases                     map[string]string
+	noAlias                     bool
 	rules                       ruleFlags
 	issuingCA                   string
 	profiles, truststores       []string
@@ -209,6 +223,9 @@ people. Nobody counts twice for one request.`,
 	flags.StringVar(&f.issuingCA, "issuing-ca", "", "issue from this CA from now on")
 	flags.StringSliceVar(&f.profiles, "profiles", nil, "what its devices may ask for, all of it")
 	flags.StringSliceVar(&f.truststores, "truststores", nil, "truststores that its devices should have, all of them; '' for none")
+	flags.StringToStringVar(&f.aliases, "alias", nil, "a further name for one of them, ALIAS=PROFILE; give all of them")
+	flags.BoolVar(&f.noAlias, "no-alias", false, "profiles have their own names only")
+	cmd.MarkFlagsMutuallyExclusive("alias", "no-alias")
 	flags.BoolVar(&f.noApproval, "no-approval", false, "nothing waits for people any more")
 	flags.BoolVar(&f.suspend, "suspend", false, "refuse every issuance")
 	flags.BoolVar(&f.resume, "resume", false, "issue again")
@@ -247,6 +264,9 @@ func (f *domainFlags) change(cmd *cobra.Command) (change api.DomainChange, err e
 	}
 	if cmd.Flags().Changed("profiles") {
 		change.Profiles = &f.profiles
+	}
+	if cmd.Flags().Changed("alias") || f.noAlias {
+		change.Aliases = &f.aliases
 	}
 	if cmd.Flags().Changed("truststores") {
 		change.Truststores = &f.truststores

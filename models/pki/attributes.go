@@ -74,7 +74,8 @@ func MarshalAttributes(attributes []Attribute) ([]byte, error) {
 }
 
 // CanonicalSAN returns an alternative name, written as SANs writes it ("dns:",
-// "ip:", "uri:" or "email:" and the name), in its canonical form: DNS names in
+// "ip:", "uri:", "email:", "upn:", "hwmodule:OID:" or "other:OID:" and the
+// name), in its canonical form: DNS names in
 // lower case, addresses as RFC 5952 prints them. It is KindInvalid for names
 // that are not issued.
 func CanonicalSAN(name string) (string, error) {
@@ -86,6 +87,8 @@ func CanonicalSAN(name string) (string, error) {
 		return name, checkEmail(value)
 	case "uri":
 		return name, checkURI(value)
+	case kindUPN, kindHardware, kindOther:
+		return canonicalOtherName(name)
 	case "ip":
 		addr, err := netip.ParseAddr(value)
 		if err != nil || addr.Zone() != "" {

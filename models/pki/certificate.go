@@ -24,6 +24,7 @@ import (
 type Issuer struct {
 	Certificate *x509.Certificate
 	Algorithm   models.KeyAlgorithm // of the issuer's key
+	Hash        crypto.Hash         // to sign with, where the key leaves a choice; 0: as strong as the key
 }
 
 // TBS is a linted TBSCertificate, ready to be stored and then signed.
@@ -52,8 +53,9 @@ func NewBuilder() *Builder {
 //
 // Of the template it takes SerialNumber, NotBefore, NotAfter, RawSubject or
 // else Subject, the alternative names, KeyUsage, the extended key usages, the
-// basic constraints, CRLDistributionPoints, IssuingCertificateURL, OCSPServer
-// and ExtraExtensions; of Extensions only whether the ones written from these
+// basic constraints, the name constraints, CRLDistributionPoints,
+// IssuingCertificateURL, OCSPServer and ExtraExtensions, where a
+// subjectAltName, for names without a field, must say all that the fields say; of Extensions only whether the ones written from these
 // fields are critical. SubjectKeyID and AuthorityKeyID (by key identifier only)
 // are its own work; a self-signed certificate has no AuthorityKeyID (RFC 5280
 // §4.2.1.1). What the issuer's key will sign is never signed here: the
@@ -98,7 +100,11 @@ func issuerAlgorithm(issuer Issuer, pub crypto.PublicKey) (*signatureAlgorithm, 
 	if issuer.Algorithm != "" && issuer.Algorithm != actual {
 		return nil, fault("the issuer's key is %s, not %s", actual, issuer.Algorithm)
 	}
-	return signatureAlgorithmOf(pub)
+	customary, err := signatureAlgorithmOf(pub)
+	if err != nil || issuer.Hash == 0 {
+		return customary, err
+	}
+	return customary.withHash(issuer.Hash)
 }
 
 // ownTemplate copies what BuildTBS takes from a template and adds the rest.
@@ -118,6 +124,11 @@ func ownTemplate(t *x509.Certificate, pub crypto.PublicKey, issuer Issuer) (*x50
 		KeyUsage: t.KeyUsage, ExtKeyUsage: t.ExtKeyUsage, UnknownExtKeyUsage: t.UnknownExtKeyUsage,
 		BasicConstraintsValid: t.BasicConstraintsValid, IsCA: t.IsCA, MaxPathLen: t.MaxPathLen, MaxPathLenZero: t.MaxPathLenZero,
 		CRLDistributionPoints: t.CRLDistributionPoints, IssuingCertificateURL: t.IssuingCertificateURL, OCSPServer: t.OCSPServer,
+		PermittedDNSDomainsCritical: t.PermittedDNSDomainsCritical,
+		PermittedDNSDomains:         t.PermittedDNSDomains, ExcludedDNSDomains: t.ExcludedDNSDomains,
+		PermittedIPRanges: t.PermittedIPRanges, ExcludedIPRanges: t.ExcludedIPRanges,
+		PermittedEmailAddresses: t.PermittedEmailAddresses, ExcludedEmailAddresses: t.ExcludedEmailAddresses,
+		PermittedURIDomains: t.PermittedURIDomains, ExcludedURIDomains: t.ExcludedURIDomains,
 		ExtraExtensions: t.ExtraExtensions,
 	}
 	if issuer.Certificate != nil {

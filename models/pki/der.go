@@ -181,3 +181,12 @@ func checkOID(body []byte) error {
 	}
 	return nil
 }
+
+// CheckDER returns KindInvalid unless data is exactly one element in the
+// distinguished encoding rules (ITU-T X.690 §10) within our bounds.
+func CheckDER(data []byte) error {
+	if err := strictDER(data, maxCSRElements); err != nil {
+		return invalid("%s", err)
+	}
+	return nil
+}

@@ -165,6 +165,9 @@ func isPlain(t x509.Certificate) bool {
 		}
 	}
 	for _, e := range t.ExtraExtensions { // x509 lets these replace its own
+		if e.Id.Equal(oidSubjectAltName) {
+			return false
+		}
 		for _, reserved := range reservedExtensions {
 			if e.Id.Equal(reserved) {
 				return false

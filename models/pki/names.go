@@ -185,7 +185,7 @@ func SameSubjectAndSAN(csr *CSR, cert *x509.Certificate) error {
 		return denied("the request asks for the subject %q, but the certificate has %q; renew with the same subject",
 			csr.Request.Subject.String(), cert.Subject.String())
 	}
-	asked := sanStrings(csr.Request.DNSNames, csr.Request.EmailAddresses, csr.Request.IPAddresses, csr.Request.URIs)
+	asked := RequestSANs(csr.Request)
 	has := SANs(cert)
 	for _, name := range asked {
 		if !slices.Contains(has, name) {

@@ -3,11 +3,15 @@
 package pki
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/asn1"
+	"net"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -35,6 +39,9 @@ func checkTemplate(t *x509.Certificate, pub crypto.PublicKey, issuer *x509.Certi
 	if err := checkExtraExtensions(t); err != nil {
 		return err
 	}
+	if err := checkNameConstraints(t); err != nil {
+		return err
+	}
 	if issuer == nil {
 		return nil
 	}
@@ -56,7 +63,7 @@ func checkIssuer(t *x509.Certificate, pub crypto.PublicKey, issuer *x509.Certifi
 	if key, ok := issuer.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || key.Equal(pub) {
 		return denied("the public key is the issuer's own; make a new key")
 	}
-	return nil
+	return checkConstrained(t, issuer)
 }
 
 func checkTemplateSANs(t *x509.Certificate) error {
@@ -133,7 +140,6 @@ func checkUsages(t *x509.Certificate, pub crypto.PublicKey) error {
 var reservedExtensions = []asn1.ObjectIdentifier{
 	{2, 5, 29, 14},              // subjectKeyIdentifier
 	{2, 5, 29, 15},              // keyUsage
-	{2, 5, 29, 17},              // subjectAltName
 	{2, 5, 29, 18},              // issuerAltName
 	{2, 5, 29, 19},              // basicConstraints
 	{2, 5, 29, 31},              // cRLDistributionPoints
@@ -154,10 +160,136 @@ func checkExtraExtensions(t *x509.Certificate) error {
 		if seen[extension.Id.String()] {
 			return denied("the certificate would have the extension %s twice", extension.Id)
 		}
+		if extension.Id.Equal(oidSubjectAltName) {
+			if err := checkExtraSANs(t, extension.Value); err != nil {
+				return err
+			}
+		}
 		seen[extension.Id.String()] = true
 		if err := strictDER(extension.Value, maxCSRElements); err != nil {
 			return denied("the extension %s is not in DER: %s", extension.Id, err)
 		}
 	}
 	return nil
+}
+
+// checkExtraSANs checks an encoded subjectAltName: it replaces the one that
+// would be written from the fields, and must therefore say the same, in the
+// order of SANs.
+func checkExtraSANs(t *x509.Certificate, value []byte) error {
+	if err := checkSANExtension(value); err != nil {
+		return err
+	}
+	encoded, err := MarshalSANs(SANs(t))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(encoded, value) {
+		return denied("the subjectAltName does not have the names of the certificate")
+	}
+	return nil
+}
+
+// checkNameConstraints checks the name constraints of a CA certificate (RFC
+// 5280 §4.2.1.10).
+func checkNameConstraints(t *x509.Certificate) error {
+	domains := slices.Concat(t.PermittedDNSDomains, t.ExcludedDNSDomains, t.PermittedURIDomains, t.ExcludedURIDomains)
+	ranges := slices.Concat(t.PermittedIPRanges, t.ExcludedIPRanges)
+	emails := slices.Concat(t.PermittedEmailAddresses, t.ExcludedEmailAddresses)
+	switch count := len(domains) + len(ranges) + len(emails); {
+	case count == 0:
+		return nil
+	case !t.IsCA:
+		return denied("only CA certificates may have name constraints (RFC 5280 §4.2.1.10)")
+	case count > maxNameConstraints:
+		return denied("the certificate would have more than %d name constraints", maxNameConstraints)
+	}
+	for _, domain := range domains {
+		if err := checkDNSName(strings.TrimPrefix(domain, ".")); err != nil {
+			return err
+		}
+	}
+	for _, email := range emails {
+		_, host, found := strings.Cut(email, "@")
+		if !found {
+			host = strings.TrimPrefix(email, ".")
+		}
+		if err := checkDNSName(host); err != nil {
+			return err
+		}
+	}
+	for _, r := range ranges {
+		if _, bits := r.Mask.Size(); bits == 0 || bits != len(r.IP)*8 {
+			return denied("the name constraint %s is not a range of addresses", r)
+		}
+	}
+	return nil
+}
+
+// checkConstrained checks the names of a certificate against the constraints
+// of the CA that is to sign it; relying parties would refuse them later.
+func checkConstrained(t, issuer *x509.Certificate) error {
+	for _, name := range SANs(t) {
+		kind, value, _ := strings.Cut(name, ":")
+		var permitted, excluded, constrained bool
+		switch kind {
+		case "dns":
+			permitted, excluded = inDomains(value, issuer.PermittedDNSDomains), inDomains(value, issuer.ExcludedDNSDomains)
+			constrained = len(issuer.PermittedDNSDomains) > 0
+		case "uri":
+			host := hostOfURI(t, value)
+			permitted, excluded = inDomains(host, issuer.PermittedURIDomains), inDomains(host, issuer.ExcludedURIDomains)
+			constrained = host != "" && len(issuer.PermittedURIDomains) > 0
+		case "email":
+			permitted, excluded = inMailboxes(value, issuer.PermittedEmailAddresses), inMailboxes(value, issuer.ExcludedEmailAddresses)
+			constrained = len(issuer.PermittedEmailAddresses) > 0
+		case "ip":
+			permitted, excluded = inRanges(value, issuer.PermittedIPRanges), inRanges(value, issuer.ExcludedIPRanges)
+			constrained = len(issuer.PermittedIPRanges) > 0
+		}
+		if excluded || constrained && !permitted {
+			return denied("the alternative name %q is outside the name constraints of the issuer %q", name, issuer.Subject.String())
+		}
+	}
+	return nil
+}
+
+func hostOfURI(t *x509.Certificate, value string) string {
+	for _, uri := range t.URIs {
+		if uri.String() == value {
+			return strings.ToLower(uri.Hostname())
+		}
+	}
+	return ""
+}
+
+// inDomains reports whether host is one of domains or below one. With a
+// leading period only what is below counts.
+func inDomains(host string, domains []string) bool {
+	return slices.ContainsFunc(domains, func(domain string) bool {
+		domain = strings.ToLower(domain)
+		if strings.HasPrefix(domain, ".") {
+			return strings.HasSuffix(host, domain)
+		}
+		return host == domain || strings.HasSuffix(host, "."+domain)
+	})
+}
+
+func inMailboxes(address string, constraints []string) bool {
+	_, host, _ := strings.Cut(address, "@")
+	host = strings.ToLower(host)
+	return slices.ContainsFunc(constraints, func(c string) bool {
+		switch {
+		case strings.Contains(c, "@"):
+			return address == c
+		case strings.HasPrefix(c, "."):
+			return strings.HasSuffix(host, strings.ToLower(c))
+		}
+		return host == strings.ToLower(c)
+	})
+}
+
+func inRanges(address string, ranges []*net.IPNet) bool {
+	ip, err := netip.ParseAddr(address)
+	return err == nil && slices.ContainsFunc(ranges, func(r *net.IPNet) bool { return r.Contains(ip.AsSlice()) })
 }

@@ -33,12 +33,22 @@ const (
 
 // choiceNames are the ones that are not: no profile issues them, and leaving
 // them out in silence would give the device another identity than it thinks.
-var choiceNames = map[der.Tag]string{0: "otherName", 3: "x400Address", 4: "directoryName", 5: "ediPartyName", 8: "registeredID"}
+var choiceNames = map[der.Tag]string{3: "x400Address", 4: "directoryName", 5: "ediPartyName", 8: "registeredID"}
 
-// SANs returns the alternative names of cert as "dns:…", "email:…", "ip:…"
-// and "uri:…", sorted, DNS names in lower case.
+// SANs returns the alternative names of cert, or of a template, as "dns:…",
+// "email:…", "ip:…", "uri:…", "upn:…", "hwmodule:OID:hex" and
+// "other:OID:text", sorted, DNS names in lower case.
 func SANs(cert *x509.Certificate) []string {
-	return sanStrings(cert.DNSNames, cert.EmailAddresses, cert.IPAddresses, cert.URIs)
+	names := sanStrings(cert.DNSNames, cert.EmailAddresses, cert.IPAddresses, cert.URIs)
+	others := otherNamesIn(cert.Extensions)
+	if len(others) == 0 { // of a template
+		others = otherNamesIn(cert.ExtraExtensions)
+	}
+	if len(others) > 0 {
+		names = append(names, others...)
+		slices.Sort(names)
+	}
+	return names
 }
 
 func sanStrings(dns, emails []string, ips []net.IP, uris []*url.URL) []string {
@@ -100,12 +110,15 @@ func checkGeneralName(tag der.Tag, name []byte) (printed string, err error) {
 		return "uri:" + text, checkURI(text)
 	case der.Tag(choiceIP).ContextSpecific():
 		return "ip:" + net.IP(name).String(), checkIP(name)
+	case tagOtherName:
+		printed, err = readOtherName(name)
+		return printed, err
 	}
 	kind := choiceNames[tag&0x1f]
 	if kind == "" {
 		kind = "unknown"
 	}
-	return "", invalid("alternative names of the kind %s are not issued; ask for DNS names, IP addresses, URIs or e-mail addresses", kind)
+	return "", invalid("alternative names of the kind %s are not issued; ask for DNS names, IP addresses, URIs, e-mail addresses or otherNames of a known type", kind)
 }
 
 // checkDNSName accepts fully qualified and single-label host names in the

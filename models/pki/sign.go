@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"slices"
 )
 
 // signatureAlgorithm is one way in which our CAs sign.
@@ -26,6 +27,7 @@ type signatureAlgorithm struct {
 // Ed25519 (RFC 8410 §3).
 var (
 	rsaSHA256   = signatureAlgorithm{x509.SHA256WithRSA, unhex("300d06092a864886f70d01010b0500"), crypto.SHA256}
+	rsaSHA384   = signatureAlgorithm{x509.SHA384WithRSA, unhex("300d06092a864886f70d01010c0500"), crypto.SHA384}
 	rsaSHA512   = signatureAlgorithm{x509.SHA512WithRSA, unhex("300d06092a864886f70d01010d0500"), crypto.SHA512}
 	ecdsaSHA256 = signatureAlgorithm{x509.ECDSAWithSHA256, unhex("300a06082a8648ce3d040302"), crypto.SHA256}
 	ecdsaSHA384 = signatureAlgorithm{x509.ECDSAWithSHA384, unhex("300a06082a8648ce3d040303"), crypto.SHA384}
@@ -66,6 +68,43 @@ func signatureAlgorithmOf(pub crypto.PublicKey) (*signatureAlgorithm, error) {
 	return nil, invalid("a key of type %T cannot sign certificates; %s", pub, keyChoices)
 }
 
+// families are the algorithms that one kind of key can sign with.
+var families = [][]*signatureAlgorithm{{&rsaSHA256, &rsaSHA384, &rsaSHA512}, {&ecdsaSHA256, &ecdsaSHA384, &ecdsaSHA512}}
+
+// withHash returns the algorithm of the same kind of key with another digest.
+func (a *signatureAlgorithm) withHash(hash crypto.Hash) (*signatureAlgorithm, error) {
+	for _, family := range families {
+		if !slices.Contains(family, a) {
+			continue
+		}
+		for _, other := range family {
+			if other.hash == hash {
+				return other, nil
+			}
+		}
+	}
+	return nil, denied("the issuer's key cannot sign with %s: its algorithm has a digest of its own", hash)
+}
+
+// named returns the algorithm that a TBSCertificate names, if a key that
+// customarily signs with a may.
+func (a *signatureAlgorithm) named(identifier []byte) (*signatureAlgorithm, bool) {
+	if bytes.Equal(identifier, a.identifier) {
+		return a, true
+	}
+	for _, family := range families {
+		if !slices.Contains(family, a) {
+			continue
+		}
+		for _, other := range family {
+			if bytes.Equal(identifier, other.identifier) {
+				return other, true
+			}
+		}
+	}
+	return nil, false
+}
+
 // sign signs a message with a key that may be in a token.
 func (a *signatureAlgorithm) sign(message []byte, signer crypto.Signer) ([]byte, error) {
 	if a.hash != 0 {
@@ -94,7 +133,8 @@ func SignTBS(tbs []byte, issuer *x509.Certificate, signer crypto.Signer) ([]byte
 		return nil, err
 	}
 	_, identifier, _, ok := splitTBS(tbs)
-	if !ok || !bytes.Equal(identifier, algorithm.identifier) {
+	algorithm, known := algorithm.named(identifier)
+	if !ok || !known {
 		return nil, fault("the stored certificate was not built for this issuer's key")
 	}
 	signature, err := algorithm.sign(tbs, signer)

@@ -111,3 +111,6 @@ func checkText(what, value string) error {
 	}
 	return nil
 }
+
+// CheckText returns KindInvalid unless text can be shown to people as it is.
+func CheckText(text string) error { return checkText("the text", text) }

@@ -15,6 +15,7 @@ import (
 const (
 	TypeDomain      = "domain"      // the domain credential, a device's LDevID
 	TypeApplication = "application" // everything a device uses for its work
+	TypeAuthority   = "ca"          // a CA below one of ours, made by an operator
 )
 
 // MaxUnfinished is how many requests of one device may wait at a time.
@@ -41,7 +42,7 @@ type condition func(Admission) string
 
 // conditions are asked in this order; the first refusal ends the decision.
 var conditions = []condition{
-	domainIsOpen, issuerIsFit, profileIsAllowed, deviceMayAsk, methodFitsKind,
+	domainIsOpen, issuerIsFit, profileIsAllowed, profileIsForDevices, deviceMayAsk, methodFitsKind,
 	onboardingIsFirst, applicationNeedsOnboarding, renewalIsOfOwn, queueIsShort,
 }
 
@@ -88,6 +89,13 @@ func issuerIsFit(a Admission) string {
 func profileIsAllowed(a Admission) string {
 	if !slices.Contains(a.Domain.Profiles, a.ProfileName) {
 		return fmt.Sprintf("profile %s is not allowed in domain %s", a.ProfileName, a.Domain.Name)
+	}
+	return ""
+}
+
+func profileIsForDevices(a Admission) string {
+	if a.ProfileType == TypeAuthority {
+		return fmt.Sprintf("profile %s is for CAs, which operators make; devices get no certificates under it", a.ProfileName)
 	}
 	return ""
 }

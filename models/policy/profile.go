@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"crypto"
 	"crypto/x509"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 )
 
 // Profile is a validated profile document: the rules for one kind of
-// end-entity certificate. It is immutable and safe for concurrent use.
+// certificate. It is immutable and safe for concurrent use.
 type Profile struct {
 	name           string
 	displayName    string
@@ -21,22 +22,35 @@ type Profile struct {
 	subject        subjectRules
 	extensions     extensionRules
 	validity       validity
-	algorithms     []models.KeyAlgorithm // nil: every permitted key
+	keys           keyRules
+	hash           crypto.Hash // 0: the issuer's custom
+	renewal        renewalWindow
+	binding        binding
+	uniqueness     []string // fields, as claims are made of them
+	maximumActive  int      // 0: no bound
 }
 
 // Subject is who a certificate is for: the authenticated device and the
-// domain. Template variables are resolved from it, and from nothing else.
+// domain, and by which key it is issued. Template variables are resolved from
+// it, and from nothing else.
 type Subject struct {
-	Device models.Device
-	Domain models.Domain
+	Device      models.Device
+	Domain      models.Domain
+	IssuerKeyID string // for URLs; lower-case hex
 }
 
-type validity struct {
-	duration, backdate, min, max time.Duration // max 0: no bound
+// Application is what somebody asks for, and for whom.
+type Application struct {
+	CSR         *pki.CSR
+	Who         Subject
+	Predecessor *x509.Certificate // the certificate that is renewed, or nil
+	NotBefore   time.Time         // as asked for; zero: not asked for
+	NotAfter    time.Time         // as asked for; zero: not asked for
+	Now         time.Time
 }
 
-// Type returns what the profile's certificates are to Trustloom: TypeDomain
-// or TypeApplication.
+// Type returns what the profile's certificates are to Trustloom: TypeDomain,
+// TypeApplication or TypeAuthority.
 func (p *Profile) Type() string { return p.credentialType }
 
 // Name returns the name that the document gives itself; it may be empty.
@@ -50,46 +64,9 @@ func (p *Profile) DisplayName() string {
 	return p.displayName
 }
 
-// Validity returns the validity period of a certificate that is issued at
-// now, in UTC and whole seconds. The caller clamps it to the issuer's and then
-// asks CheckValidity.
-func (p *Profile) Validity(now time.Time) (notBefore, notAfter time.Time) {
-	now = models.UTC(now)
-	return now.Add(-p.validity.backdate), now.Add(p.validity.duration)
-}
-
-// CheckValidity returns KindDenied if a certificate that is issued at now and
-// ends at notAfter would be shorter than the profile's minimum, as it happens
-// when its issuer ends soon, or longer than its maximum. The minimum has a
-// minute's grace: now may be read again after Validity was asked.
-func (p *Profile) CheckValidity(now, notAfter time.Time) error {
-	lasts := notAfter.Sub(models.UTC(now))
-	switch {
-	case lasts < p.validity.min-time.Minute:
-		return models.Errorf(models.KindDenied, "the certificate would end at %s, sooner than the %s that %s asks for",
-			notAfter.Format(time.RFC3339), models.Duration(p.validity.min), p.title())
-	case p.validity.max > 0 && lasts > p.validity.max:
-		return models.Errorf(models.KindDenied, "the certificate would end at %s, later than the %s that %s permits",
-			notAfter.Format(time.RFC3339), models.Duration(p.validity.max), p.title())
-	}
-	return nil
-}
-
-// CheckKey returns KindDenied unless the profile permits the request's key.
-func (p *Profile) CheckKey(csr *pki.CSR) error {
-	if p.algorithms == nil || slices.Contains(p.algorithms, csr.KeyAlgorithm) {
-		return nil
-	}
-	algorithm, err := pki.KeyAlgorithmOf(csr.Request.PublicKey)
-	if err != nil {
-		return err
-	}
-	permitted := make([]string, len(p.algorithms))
-	for i, a := range p.algorithms {
-		permitted[i] = string(a)
-	}
-	return models.Errorf(models.KindDenied, "the key is %s; %s permits %s", algorithm, p.title(), strings.Join(permitted, ", "))
-}
+// Hash returns the digest that the profile's certificates are signed with, or
+// zero where it leaves that to the issuer's key.
+func (p *Profile) Hash() crypto.Hash { return p.hash }
 
 func (p *Profile) title() string {
 	if name := p.DisplayName(); name != "" {
@@ -98,34 +75,42 @@ func (p *Profile) title() string {
 	return "the profile"
 }
 
-// Template applies the profile to a request and returns what the certificate
+// Apply applies the profile to an application and returns what the certificate
 // is to say, with a sentence for everything that differs from the request. It
 // sets the subject (RawSubject and Subject), the alternative names, key usages,
-// basic constraints and validity; Extensions carries the criticality of
-// extensions where it is not the usual one. Serial number, identifiers and
-// URLs are the issuer's work.
+// basic constraints, validity and the extensions of the profile; Extensions
+// carries the criticality of extensions where it is not the usual one. Serial
+// number, identifiers and what the profile says nothing about in URLs are the
+// issuer's work.
+//
+// A renewal keeps the subject and the alternative names of its predecessor;
+// key usages that the request does not ask for are the predecessor's, as far
+// as the profile still allows them.
 //
 // It is KindDenied if the profile refuses the request, and KindInvalid if
 // something that the profile requires is missing.
-func (p *Profile) Template(csr *pki.CSR, who Subject, now time.Time) (*x509.Certificate, []string, error) {
-	if err := p.CheckKey(csr); err != nil {
+func (p *Profile) Apply(a Application) (*x509.Certificate, []string, error) {
+	if err := p.CheckKey(a.CSR); err != nil {
 		return nil, nil, err
 	}
-	e := &evaluation{who: who}
+	e := &evaluation{who: a.Who}
 	template := &x509.Certificate{}
-	template.NotBefore, template.NotAfter = p.Validity(now)
-	if err := p.subject.apply(e, csr, template); err != nil {
-		return nil, nil, err
-	}
-	if err := p.extensions.applyNames(e, csr, template); err != nil {
-		return nil, nil, err
-	}
-	wish, err := wishOf(csr)
+	wish, err := wishOf(a.CSR)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := p.extensions.applyUsages(e, wish, csr, template); err != nil {
-		return nil, nil, err
+	for _, step := range []func() error{
+		func() error { return p.validity.apply(e, a, template) },
+		func() error { return p.renewal.check(p, a) },
+		func() error { return p.applyNames(e, a, wish, template) },
+		func() error { return p.extensions.applyUsages(e, wish, a.CSR, template) },
+		func() error { return p.extensions.applyExtras(e, wish, template) },
+		func() error { return p.extensions.applyRest(e, wish, template) },
+		func() error { return p.binding.check(e, template) },
+	} {
+		if err := step(); err != nil {
+			return nil, nil, err
+		}
 	}
 	if len(template.Subject.Names) == 0 && len(pki.SANs(template)) == 0 {
 		return nil, nil, models.Errorf(models.KindInvalid, "the certificate would name nobody: ask for a subject or an alternative name that %s allows", p.title())
@@ -133,31 +118,65 @@ func (p *Profile) Template(csr *pki.CSR, who Subject, now time.Time) (*x509.Cert
 	return template, e.reasons, nil
 }
 
-// Renew returns what the successor of old is to say: the subject and the
-// alternative names of old, the extensions and the validity of the profile.
-// Key usages that the request does not ask for are those of old, as far as
-// the profile still allows them. Reasons and errors are as for Template.
+// Template is Apply without a predecessor and without a wish for a validity.
+func (p *Profile) Template(csr *pki.CSR, who Subject, now time.Time) (*x509.Certificate, []string, error) {
+	return p.Apply(Application{CSR: csr, Who: who, Now: now})
+}
+
+// Renew is Apply for the successor of old.
 func (p *Profile) Renew(csr *pki.CSR, old *x509.Certificate, who Subject, now time.Time) (*x509.Certificate, []string, error) {
-	if err := p.CheckKey(csr); err != nil {
-		return nil, nil, err
+	return p.Apply(Application{CSR: csr, Who: who, Predecessor: old, Now: now})
+}
+
+// applyNames writes subject and alternative names.
+func (p *Profile) applyNames(e *evaluation, a Application, w *wish, template *x509.Certificate) error {
+	old := a.Predecessor
+	if old == nil {
+		if err := p.subject.apply(e, a.CSR, template); err != nil {
+			return err
+		}
+		return p.extensions.applyNames(e, a.CSR, template)
 	}
-	e := &evaluation{who: who}
-	template := &x509.Certificate{
-		RawSubject: slices.Clone(old.RawSubject), Subject: old.Subject,
-		DNSNames: slices.Clone(old.DNSNames), IPAddresses: slices.Clone(old.IPAddresses),
-		URIs: slices.Clone(old.URIs), EmailAddresses: slices.Clone(old.EmailAddresses),
+	template.RawSubject, template.Subject = slices.Clone(old.RawSubject), old.Subject
+	w.fill(old)
+	if err := p.extensions.setNames(template, pki.SANs(old)); err != nil {
+		return err
 	}
-	template.NotBefore, template.NotAfter = p.Validity(now)
-	wish, err := wishOf(csr)
-	if err != nil {
-		return nil, nil, err
-	}
-	wish.fill(old)
-	if err := p.extensions.applyUsages(e, wish, csr, template); err != nil {
-		return nil, nil, err
-	}
-	if pki.SameSubjectAndSAN(csr, old) != nil {
+	if pki.SameSubjectAndSAN(a.CSR, old) != nil {
 		e.note("subject and alternative names kept as they are in the certificate that is renewed")
 	}
-	return template, e.reasons, nil
+	return nil
+}
+
+// keyRules say which keys are certified.
+type keyRules struct {
+	algorithms []models.KeyAlgorithm // nil: every permitted one
+	families   []string              // "RSA", "EC": any size of these
+	minRSA     int                   // bits; 0: no bound beyond the server's
+	maxRSA     int
+}
+
+// CheckKey returns KindDenied unless the profile permits the request's key.
+func (p *Profile) CheckKey(csr *pki.CSR) error {
+	k := p.keys
+	if k.minRSA == 0 && k.maxRSA == 0 && k.algorithms == nil && k.families == nil || slices.Contains(k.algorithms, csr.KeyAlgorithm) {
+		return nil
+	}
+	algorithm, err := pki.KeyAlgorithmOf(csr.Request.PublicKey)
+	if err != nil {
+		return err
+	}
+	bits := rsaBits(csr.Request.PublicKey)
+	switch {
+	case bits > 0 && (bits < k.minRSA || k.maxRSA > 0 && bits > k.maxRSA):
+		return models.Errorf(models.KindDenied, "the key is %s; %s permits %s", algorithm, p.title(), k)
+	case k.algorithms == nil && k.families == nil, slices.Contains(k.families, familyOf(algorithm)):
+		return nil
+	}
+	return models.Errorf(models.KindDenied, "the key is %s; %s permits %s", algorithm, p.title(), k)
+}
+
+func familyOf(algorithm models.KeyAlgorithm) string {
+	family, _, _ := strings.Cut(string(algorithm), "-")
+	return family
 }

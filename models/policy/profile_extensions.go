@@ -8,8 +8,10 @@ import (
 	"encoding/asn1"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
+	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 )
 
@@ -23,6 +25,9 @@ type extensionRules struct {
 	noBasic     bool             // basicConstraints is left out
 	rejectMods  bool             // for what has no rule
 	critical    map[string]bool  // by dotted OID, where the document says so
+	extraRules
+	urls      urlRules
+	authority *authorityRules // of profiles for CAs
 }
 
 // usuallyCritical is what crypto/x509 writes unless it is told otherwise;
@@ -63,7 +68,19 @@ func (x *extensionRules) parseExtension(n *node, field entry, within scope) (err
 	}
 	switch field.oid {
 	case oidKeyUsage:
-		x.keyUsage, err = parseRule(n, field.canonical, keyUsageKind, within.inner(), critical)
+		x.keyUsage, err = parseRule(n, field.canonical, x.keyUsageKind(), within.inner(), critical)
+	case oidCertificatePolicies:
+		err = x.parsePolicies(n, within, critical)
+	case oidNameConstraints:
+		err = x.parseNameConstraints(n)
+	case oidCRLPoints:
+		err = x.urls.parseCRLs(n)
+	case oidAuthorityInfo:
+		err = x.urls.parseAuthorityInfo(n)
+	case oidMicrosoftTemplate:
+		x.microsoft, err = parseRule(n, field.canonical, microsoftKind, within.inner(), critical)
+	case "":
+		err = x.parseCustom(n, within)
 	case oidExtKeyUsage:
 		x.extKeyUsage, err = parseRule(n, field.canonical, extKeyUsageKind, within.inner(), critical)
 	case oidSubjectAltName:
@@ -72,6 +89,13 @@ func (x *extensionRules) parseExtension(n *node, field entry, within scope) (err
 		err = x.parseBasicConstraints(n, critical)
 	}
 	return err
+}
+
+func (x *extensionRules) keyUsageKind() valueKind {
+	if x.authority != nil {
+		return authorityUsageKind
+	}
+	return keyUsageKind
 }
 
 func (x *extensionRules) parseBasicConstraints(n *node, critical func(*node) (bool, error)) error {
@@ -89,15 +113,16 @@ func (x *extensionRules) parseBasicConstraints(n *node, critical func(*node) (bo
 		if known {
 			continue
 		}
-		if member.name != "ca" {
-			return member.unknown("ca", "critical")
+		switch member.name {
+		case "ca":
+			err = x.parseCA(member)
+		case "path_length":
+			err = x.parsePathLength(member)
+		default:
+			err = member.unknown("ca", "critical", "path_length")
 		}
-		ca, err := member.boolean()
 		if err != nil {
 			return err
-		}
-		if ca {
-			return member.errorf("must be false: profiles are for end entities; CAs are made as CAs")
 		}
 	}
 	return nil
@@ -107,7 +132,10 @@ func (x *extensionRules) parseBasicConstraints(n *node, critical func(*node) (bo
 func (x *extensionRules) imply(own scope) error {
 	if x.keyUsage == nil {
 		usage := []text{"digital_signature"}
-		x.keyUsage = &rule{label: "key_usage", kind: keyUsageKind, rejectMods: own.rejectMods}
+		if x.authority != nil {
+			usage = []text{"key_cert_sign", "crl_sign"}
+		}
+		x.keyUsage = &rule{label: "key_usage", kind: x.keyUsageKind(), rejectMods: own.rejectMods}
 		if own.allows("key_usage") {
 			x.keyUsage.byDefault = usage
 		} else {
@@ -119,6 +147,15 @@ func (x *extensionRules) imply(own scope) error {
 		if !own.allows("extended_key_usage") {
 			x.extKeyUsage.absent = "the profile does not have it"
 		}
+	}
+	absent := func(label string, kind valueKind) *rule {
+		return &rule{label: label, kind: kind, rejectMods: own.rejectMods, absent: "the profile does not have it"}
+	}
+	if x.policies == nil {
+		x.policies = absent("certificate_policies", policyKind)
+	}
+	if x.microsoft == nil {
+		x.microsoft = absent("microsoft_template", microsoftKind)
 	}
 	if x.names == nil {
 		within := own.inner()
@@ -193,36 +230,66 @@ func (x *extensionRules) implyNames(own scope, absent string) {
 func nameLabel(field entry) string { return "subject_alternative_name " + field.canonical }
 
 func nameKind(field entry) valueKind {
-	return valueKind{multiple: true, templates: true, canonical: func(s string) (string, error) {
-		canonical, err := pki.CanonicalSAN(field.oid + ":" + s)
-		return strings.TrimPrefix(canonical, field.oid+":"), err
-	}}
+	prefix := field.oid + ":"
+	return valueKind{
+		multiple: true, templates: true, patterns: field.oid != "ip" && field.oid != "hwmodule", fold: field.oid == "dns",
+		canonical: func(s string) (string, error) {
+			canonical, err := pki.CanonicalSAN(prefix + s)
+			return strings.TrimPrefix(canonical, prefix), err
+		},
+	}
 }
 
 // applyNames writes the alternative names of the certificate.
 func (x *extensionRules) applyNames(e *evaluation, csr *pki.CSR, template *x509.Certificate) error {
 	asked := map[string][]string{}
-	request := &x509.Certificate{DNSNames: csr.Request.DNSNames, IPAddresses: csr.Request.IPAddresses,
-		URIs: csr.Request.URIs, EmailAddresses: csr.Request.EmailAddresses}
-	for _, name := range pki.SANs(request) {
+	for _, name := range pki.RequestSANs(csr.Request) {
 		kind, value, _ := strings.Cut(name, ":")
 		asked[kind] = append(asked[kind], value)
 	}
+	var names []string
 	for _, field := range alternativeNames {
 		values, err := x.names[field.canonical].apply(e, asked[field.oid])
 		if err != nil {
 			return err
 		}
 		for _, v := range values {
-			if err := addName(template, field.oid, v); err != nil {
-				return err
-			}
+			names = append(names, field.oid+":"+v)
 		}
 	}
-	return x.checkNames(template)
+	if x.needsName && len(names) == 0 {
+		return models.Errorf(models.KindInvalid, "subject_alternative_name is required; ask for a name that the profile allows")
+	}
+	return x.setNames(template, names)
 }
 
-func addName(template *x509.Certificate, kind, value string) error {
+// setNames writes names into the fields of the template, and all of them into
+// an encoded extension as well if there is one without a field.
+func (x *extensionRules) setNames(template *x509.Certificate, names []string) error {
+	encode := false
+	for _, name := range names {
+		kind, value, _ := strings.Cut(name, ":")
+		fielded, err := addName(template, kind, value)
+		if err != nil {
+			return err
+		}
+		encode = encode || !fielded
+	}
+	if !encode {
+		return nil
+	}
+	value, err := pki.MarshalSANs(slices.Sorted(slices.Values(names)))
+	if err != nil {
+		return err
+	}
+	template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{
+		Id: parseOID(oidSubjectAltName), Critical: x.critical[oidSubjectAltName] || len(template.Subject.Names) == 0, Value: value,
+	})
+	return nil
+}
+
+// addName reports whether the kind of name has a field.
+func addName(template *x509.Certificate, kind, value string) (bool, error) {
 	switch kind {
 	case "dns":
 		template.DNSNames = append(template.DNSNames, value)
@@ -233,18 +300,21 @@ func addName(template *x509.Certificate, kind, value string) error {
 	case "uri":
 		uri, err := url.Parse(value)
 		if err != nil {
-			return err
+			return false, err
 		}
 		template.URIs = append(template.URIs, uri)
+	default:
+		return false, nil
 	}
-	return nil
+	return true, nil
 }
 
 // setCriticality notes in Extensions where criticality is not the usual one.
 func (x *extensionRules) setCriticality(template *x509.Certificate) {
 	for _, field := range extensionNames {
 		critical, said := x.critical[field.oid]
-		if said && critical != usuallyCritical[field.oid] {
+		_, written := usuallyCritical[field.oid]
+		if said && written && critical != usuallyCritical[field.oid] {
 			template.Extensions = append(template.Extensions, pkix.Extension{Id: parseOID(field.oid), Critical: critical})
 		}
 	}

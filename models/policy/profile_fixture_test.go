@@ -32,6 +32,10 @@ var (
 	nameless = policy.Subject{Device: models.Device{Name: "press_02"}, Domain: press.Domain}
 )
 
+func parseText(document string) (*policy.Profile, error) {
+	return policy.ParseProfile([]byte(document))
+}
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -153,21 +157,34 @@ var builder = pki.NewBuilder()
 // build completes the template as the issuer does, and lints it.
 func build(t testing.TB, template *x509.Certificate, pub crypto.PublicKey) *x509.Certificate {
 	t.Helper()
+	return buildUnder(t, nil, template, pub)
+}
+
+// buildUnder is build with the URLs of a profile.
+func buildUnder(t testing.TB, p *policy.Profile, template *x509.Certificate, pub crypto.PublicKey) *x509.Certificate {
+	t.Helper()
 	template.SerialNumber = pki.NewSerial()
-	template.CRLDistributionPoints = []string{"http://pki.example/crl/01.crl"}
-	template.IssuingCertificateURL = []string{"http://pki.example/ca/01.cer"}
-	template.OCSPServer = []string{"http://pki.example/ocsp/01"}
+	if err := p.Locate(template, "http://pki.example", policy.Subject{Device: press.Device, Domain: press.Domain, IssuerKeyID: "01"}); err != nil {
+		t.Fatal(err)
+	}
 	tbs, err := builder.BuildTBS(template, pub, issuer())
 	if err != nil {
 		t.Fatalf("build: %v", err)
 	}
-	// A certificate around the bytes, to read them back; nobody verifies it.
-	algorithm := pkix.AlgorithmIdentifier{Algorithm: oid("1.2.840.10045.4.3.2")}
+	return readBack(t, tbs.DER, x509.ECDSAWithSHA256)
+}
+
+// readBack parses a certificate around to-be-signed bytes; nobody verifies it.
+func readBack(t testing.TB, tbs []byte, by x509.SignatureAlgorithm) *x509.Certificate {
+	t.Helper()
+	algorithm := pkix.AlgorithmIdentifier{Algorithm: oid(map[x509.SignatureAlgorithm]string{
+		x509.ECDSAWithSHA256: "1.2.840.10045.4.3.2", x509.ECDSAWithSHA384: "1.2.840.10045.4.3.3", x509.ECDSAWithSHA512: "1.2.840.10045.4.3.4",
+	}[by])}
 	der := must(asn1.Marshal(struct {
 		TBS       asn1.RawValue
 		Algorithm pkix.AlgorithmIdentifier
 		Signature asn1.BitString
-	}{asn1.RawValue{FullBytes: tbs.DER}, algorithm, asn1.BitString{Bytes: []byte{0}, BitLength: 8}}))
+	}{asn1.RawValue{FullBytes: tbs}, algorithm, asn1.BitString{Bytes: []byte{0}, BitLength: 8}}))
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		t.Fatalf("parse what was built: %v", err)

@@ -4,6 +4,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/trustloom/trustloom/models"
 )
@@ -75,6 +76,9 @@ func parseRule(n *node, label string, kind valueKind, outer scope, extra func(*n
 	if err != nil {
 		return nil, err
 	}
+	if r.openIfNone && len(r.allow) == 0 {
+		return nil, n.errorf("allow_unknown is about the values of a list in allow")
+	}
 	if r.value != nil && r.byDefault != nil {
 		return nil, n.errorf("value and default exclude each other; a value with \"mutable\": true can be replaced by the requester")
 	}
@@ -93,6 +97,8 @@ func (r *rule) parseKeywords(n *node, extra func(*node) (bool, error)) error {
 			if r.limited = member.kind != kindString || member.text != "*"; r.limited {
 				r.allow, err = parseAllowed(member, r.kind)
 			}
+		case "allow_unknown":
+			r.openIfNone, err = member.boolean()
 		case "required":
 			r.required, err = member.boolean()
 		case "mutable":
@@ -105,7 +111,7 @@ func (r *rule) parseKeywords(n *node, extra func(*node) (bool, error)) error {
 				known, err = extra(member)
 			}
 			if !known && err == nil {
-				err = member.unknown("value", "default", "allow", "required", "mutable", "reject_mods")
+				err = member.unknown("value", "default", "allow", "allow_unknown", "required", "mutable", "reject_mods")
 			}
 		}
 		if err != nil {
@@ -123,7 +129,50 @@ func parseAllowed(n *node, kind valueKind) ([]text, error) {
 	if len(n.items) == 0 {
 		return nil, nil
 	}
-	return parseValues(n, kind)
+	if !kind.patterns {
+		return parseValues(n, kind)
+	}
+	plain, patterns := *n, []text(nil)
+	plain.items = nil
+	for _, item := range n.items {
+		if item.kind != kindString || !text(item.text).isPattern() {
+			plain.items = append(plain.items, item)
+			continue
+		}
+		pattern, err := parsePattern(item, kind)
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, pattern)
+	}
+	if len(plain.items) == 0 {
+		return patterns, nil
+	}
+	values, err := parseValues(&plain, kind)
+	return append(values, patterns...), err
+}
+
+// parsePattern reads an allowed value with asterisks. It must be able to
+// match: with letters in their place it is a value.
+func parsePattern(n *node, kind valueKind) (text, error) {
+	pattern := n.text
+	if kind.fold {
+		pattern = strings.ToLower(pattern)
+	}
+	if err := checkVariables(n, text(pattern), false); err != nil {
+		return "", err
+	}
+	if stars := strings.Count(pattern, "*"); stars > maxStars || strings.Contains(pattern, "**") {
+		return "", n.errorf("a pattern has at most %d asterisks, not side by side", maxStars)
+	}
+	if pattern == "*" {
+		return "", n.errorf("a pattern has more than an asterisk; leave the list out to allow everything")
+	}
+	sample := variable.ReplaceAllString(strings.ReplaceAll(pattern, "*", "x"), "x")
+	if _, err := kind.canonical(sample); err != nil {
+		return "", n.errorf("nothing matches this pattern: %s", models.PublicText(err))
+	}
+	return text(pattern), nil
 }
 
 // parseValues reads a string or a list of strings. Values without variables
@@ -141,13 +190,17 @@ func parseValues(n *node, kind valueKind) ([]text, error) {
 	}
 	values := make([]text, 0, len(items))
 	for _, item := range items {
-		s, err := item.str()
+		read := (*node).str
+		if kind.read != nil {
+			read = kind.read
+		}
+		s, err := read(item)
 		if err != nil {
 			return nil, err
 		}
 		value := text(s)
 		if kind.templates {
-			if err := checkVariables(item, value); err != nil {
+			if err := checkVariables(item, value, false); err != nil {
 				return nil, err
 			}
 		}

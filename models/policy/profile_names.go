@@ -30,7 +30,7 @@ func (v vocabulary) find(name string) (entry, bool) {
 		return entry{}, false
 	}
 	for _, e := range v {
-		if folded == fold(e.canonical) || name == e.oid || slices.ContainsFunc(e.others, func(o string) bool { return fold(o) == folded }) {
+		if folded == fold(e.canonical) || name == e.oid && e.oid != "" || slices.ContainsFunc(e.others, func(o string) bool { return fold(o) == folded }) {
 			return e, true
 		}
 	}
@@ -88,14 +88,29 @@ const (
 	oidBasicConstraints = "2.5.29.19"
 	oidExtKeyUsage      = "2.5.29.37"
 	oidSubjectKeyID     = "2.5.29.14"
+
+	oidCertificatePolicies = "2.5.29.32"
+	oidAnyPolicy           = "2.5.29.32.0"
+	oidNameConstraints     = "2.5.29.30"
+	oidCRLPoints           = "2.5.29.31"
+	oidAuthorityInfo       = "1.3.6.1.5.5.7.1.1"
+	oidMicrosoftTemplate   = "1.3.6.1.4.1.311.21.7"
+	oidMicrosoftName       = "1.3.6.1.4.1.311.20.2"
 )
 
-// extensionNames are the extensions that a profile has rules for.
+// extensionNames are the extensions that a profile has rules for; custom holds
+// those without a name.
 var extensionNames = vocabulary{
 	{"key_usage", oidKeyUsage, []string{"KU"}, false},
 	{"extended_key_usage", oidExtKeyUsage, []string{"ext_key_usage", "EKU"}, false},
 	{"subject_alternative_name", oidSubjectAltName, []string{"subject_alt_name", "SAN"}, false},
 	{"basic_constraints", oidBasicConstraints, []string{"BC"}, false},
+	{"certificate_policies", oidCertificatePolicies, []string{"policies", "CP"}, false},
+	{"name_constraints", oidNameConstraints, []string{"NC"}, false},
+	{"crl_distribution_points", oidCRLPoints, []string{"CDP"}, false},
+	{"authority_info_access", oidAuthorityInfo, []string{"authority_information_access", "AIA"}, false},
+	{"microsoft_template", oidMicrosoftTemplate, []string{"ms_certificate_template", oidMicrosoftName}, false},
+	{"custom", "", nil, false},
 }
 
 // alternativeNames are the kinds of GeneralName that are issued; oid holds the
@@ -105,6 +120,9 @@ var alternativeNames = vocabulary{
 	{"ip_addresses", "ip", []string{"ip_address", "ip"}, false},
 	{"uris", "uri", []string{"uniform_resource_identifier", "uri"}, false},
 	{"rfc822_names", "email", []string{"rfc822_name", "email"}, false},
+	{"user_principal_names", "upn", []string{"user_principal_name", "upn"}, false},
+	{"hardware_module_names", "hwmodule", []string{"hardware_module_name"}, false},
+	{"other_names", "other", []string{"other_name"}, false},
 }
 
 // keyUsages are the bits of keyUsage, in the order of RFC 5280 §4.2.1.3.

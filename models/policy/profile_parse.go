@@ -14,10 +14,8 @@ import (
 const FormatVersion = "1"
 
 const (
-	documentType    = "cert_profile"
-	maxDisplayName  = 128
-	defaultBackdate = models.Duration(3600e9)
-	maxBackdate     = models.Duration(7 * 24 * 3600e9)
+	documentType   = "cert_profile"
+	maxDisplayName = 128
 )
 
 // ParseProfile reads and validates a profile document, whose format is in
@@ -36,11 +34,10 @@ func ParseProfile(document []byte) (*Profile, error) {
 	}
 	parsers := rootParsers(p, outer)
 	seen := map[string]bool{}
-	for _, member := range members {
+	for _, member := range firstly("credential_type", members) {
 		parse := parsers[member.name]
 		if parse == nil {
-			return nil, member.unknown("type", "version", "name", "display_name", "credential_type", "allow", "mutable",
-				"reject_mods", "subject", "extensions", "validity", "key")
+			return nil, member.unknown(rootMembers...)
 		}
 		seen[member.name] = true
 		if err := parse(member); err != nil {
@@ -60,7 +57,40 @@ func ParseProfile(document []byte) (*Profile, error) {
 			}
 		}
 	}
+	if err := p.checkWhole(); err != nil {
+		return nil, err
+	}
 	return p, nil
+}
+
+// rootMembers are the members of a document, in the order of the help texts.
+var rootMembers = []string{"type", "version", "name", "display_name", "credential_type", "allow", "mutable", "reject_mods",
+	"subject", "extensions", "validity", "key", "signature", "binding", "uniqueness", "maximum_active", "renewal"}
+
+// firstly returns the members with the one called name in front: what the
+// others may say depends on it.
+func firstly(name string, members []*node) []*node {
+	i := slices.IndexFunc(members, func(n *node) bool { return n.name == name })
+	if i <= 0 {
+		return members
+	}
+	return slices.Concat(members[i:i+1], members[:i], members[i+1:])
+}
+
+// checkWhole refuses what no member alone shows to be impossible.
+func (p *Profile) checkWhole() error {
+	if p.credentialType == TypeAuthority {
+		if p.binding.bound != nil || p.uniqueness != nil || p.maximumActive != 0 || p.renewal != (renewalWindow{}) {
+			return models.Errorf(models.KindInvalid, "credential_type: profiles for CAs have no binding, uniqueness, maximum_active or renewal")
+		}
+		return nil
+	}
+	for _, c := range p.extensions.custom {
+		if p.credentialType == TypeDomain && p.extensions.critical[c.oid] {
+			return models.Errorf(models.KindInvalid, "extensions.custom.%s: must not be critical in a domain credential: the server itself, to which the device shows it, does not know the extension", c.oid)
+		}
+	}
+	return nil
 }
 
 func rootParsers(p *Profile, outer scope) map[string]func(*node) error {
@@ -72,8 +102,13 @@ func rootParsers(p *Profile, outer scope) map[string]func(*node) error {
 		"credential_type": p.parseCredentialType,
 		"subject":         func(n *node) error { return p.subject.parse(n, outer) },
 		"extensions":      func(n *node) error { return p.extensions.parse(n, outer) },
-		"validity":        func(n *node) error { return p.validity.parse(n) },
+		"validity":        func(n *node) error { return p.validity.parse(n, outer) },
 		"key":             p.parseKey,
+		"signature":       p.parseSignature,
+		"binding":         p.binding.parse,
+		"uniqueness":      p.parseUniqueness,
+		"maximum_active":  p.parseMaximumActive,
+		"renewal":         p.renewal.parse,
 	}
 }
 
@@ -109,65 +144,13 @@ func (p *Profile) parseCredentialType(n *node) (err error) {
 	if p.credentialType, err = n.str(); err != nil {
 		return err
 	}
-	if p.credentialType != TypeDomain && p.credentialType != TypeApplication {
-		return n.errorf("must be %s or %s, not %q", TypeDomain, TypeApplication, p.credentialType)
-	}
-	return nil
-}
-
-func (p *Profile) parseKey(n *node) error {
-	if err := n.object(); err != nil {
-		return err
-	}
-	for _, member := range n.members {
-		if member.name != "algorithms" {
-			return member.unknown("algorithms")
-		}
-		if member.kind != kindArray || len(member.items) == 0 {
-			return member.errorf("must be a list of key algorithms; leave it out to permit every one")
-		}
-		for _, item := range member.items {
-			name, err := item.str()
-			if err != nil {
-				return err
-			}
-			algorithm, err := models.ParseKeyAlgorithm(name)
-			if err != nil {
-				return item.errorf("%s", models.PublicText(err))
-			}
-			p.algorithms = append(p.algorithms, algorithm)
-		}
-	}
-	return nil
-}
-
-func (v *validity) parse(n *node) error {
-	if err := n.object(); err != nil {
-		return err
-	}
-	values := map[string]models.Duration{"backdate": defaultBackdate}
-	for _, member := range n.members {
-		switch member.name {
-		case "duration", "backdate", "min", "max":
-			d, err := member.duration()
-			if err != nil {
-				return err
-			}
-			values[member.name] = d
-		default:
-			return member.unknown("duration", "backdate", "min", "max")
-		}
-	}
-	*v = validity{values["duration"].Std(), values["backdate"].Std(), values["min"].Std(), values["max"].Std()}
-	switch {
-	case v.duration <= 0:
-		return n.errorf("duration is missing or zero; write for example \"90d\"")
-	case v.backdate > maxBackdate.Std():
-		return n.errorf("backdate is longer than %s", maxBackdate)
-	case v.min > v.duration:
-		return n.errorf("min is longer than duration")
-	case v.max > 0 && v.max < v.duration:
-		return n.errorf("max is shorter than duration")
+	switch p.credentialType {
+	case TypeDomain, TypeApplication:
+	case TypeAuthority:
+		p.extensions.authority = &authorityRules{pathLength: -1}
+		p.subject.authority = true
+	default:
+		return n.errorf("must be %s, %s or %s, not %q", TypeApplication, TypeDomain, TypeAuthority, p.credentialType)
 	}
 	return nil
 }

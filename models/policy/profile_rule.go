@@ -28,8 +28,12 @@ func (s scope) allows(name string) bool { return s.allowAll || slices.Contains(s
 // valueKind says what the values of a field are.
 type valueKind struct {
 	canonical func(string) (string, error) // KindInvalid unless the value is one of the kind
+	read      func(*node) (string, error)  // of a document; nil: a string
 	multiple  bool
 	templates bool // variables may occur
+	patterns  bool // an allowed value may have asterisks
+	fold      bool // letters are compared in lower case
+	explicit  bool // a request gets only what the rule names: "*" allows nothing
 }
 
 // rule is what a profile says about one field.
@@ -41,6 +45,7 @@ type rule struct {
 	byDefault  []text
 	limited    bool // the requester's values must be among allow
 	allow      []text
+	openIfNone bool // unless the device has none of them
 	required   bool
 	mutable    bool
 	rejectMods bool
@@ -113,15 +118,15 @@ func (r *rule) impose(e *evaluation, asked []string) ([]string, error) {
 
 // permitted returns the asked values that the requester may have.
 func (r *rule) permitted(e *evaluation, asked []string) ([]string, error) {
-	allow, _ := r.resolve(e, r.allow) // what cannot be a value is not asked for either
+	limits := r.limits(e)
 	var kept []string
 	for _, value := range asked {
 		reason := ""
 		switch {
 		case r.identity != nil && value != r.identity(e.who):
 			reason = "it is not the one of device " + e.who.Device.Name
-		case r.limited && !slices.Contains(allow, value):
-			reason = "the profile allows " + quotedOrNone(allow) + " only"
+		case !limits.allow(value):
+			reason = "the profile allows " + limits.String() + " only"
 		}
 		if reason == "" {
 			kept = append(kept, value)
@@ -152,19 +157,31 @@ func (r *rule) leaveOut(e *evaluation, asked []string, reason string) error {
 // comes out as no value of the kind; the error is then about the last of these.
 func (r *rule) resolve(e *evaluation, texts []text) (values []string, err error) {
 	for _, t := range texts {
-		value, complete := t.resolve(e.who)
-		if !complete {
-			continue
+		for _, value := range r.valuesOf(t, e.who) {
+			canonical, impossible := r.kind.canonical(value)
+			if impossible != nil {
+				err = models.Errorf(models.KindInvalid, "%s cannot be %q, which the profile makes of %q: %s",
+					r.label, value, string(t), models.PublicText(impossible))
+				continue
+			}
+			if !slices.Contains(values, canonical) {
+				values = append(values, canonical)
+			}
 		}
-		canonical, impossible := r.kind.canonical(value)
-		if impossible != nil {
-			err = models.Errorf(models.KindInvalid, "%s cannot be %q, which the profile makes of %q: %s",
-				r.label, value, string(t), models.PublicText(impossible))
-			continue
-		}
-		values = append(values, canonical)
 	}
 	return values, err
+}
+
+// valuesOf resolves one text, which may stand for several values where the
+// field may have them.
+func (r *rule) valuesOf(t text, who Subject) []string {
+	if r.kind.multiple {
+		return t.list(who)
+	}
+	if value, complete := t.resolve(who); complete {
+		return []string{value}
+	}
+	return nil
 }
 
 func (r *rule) checkRequired(e *evaluation, values []string) error {

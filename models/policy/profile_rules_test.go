@@ -300,7 +300,7 @@ func TestValidity(t *testing.T) {
 		32: "Denied: the certificate would end at 2026-04-02T12:00:00Z, later than the 31d that profile p permits",
 	} {
 		got := ""
-		if err := p.CheckValidity(today, today.AddDate(0, 0, days)); err != nil {
+		if err := p.CheckValidity(today, today, today.AddDate(0, 0, days)); err != nil {
 			got = err.Error()
 		}
 		if got != want {

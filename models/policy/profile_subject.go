@@ -16,6 +16,7 @@ import (
 type subjectRules struct {
 	rules      map[string]*rule // by dotted OID
 	rejectMods bool             // for attributes that are not known
+	authority  bool             // of CAs: there is no device
 }
 
 // identities are the attributes that name a device: what the requester sends
@@ -29,7 +30,7 @@ var identities = map[string]func(Subject) string{
 const impliedSerialNumber = text("{{device.serial_number}}")
 
 func attributeKind(field entry) valueKind {
-	return valueKind{multiple: field.multiple, templates: true, canonical: func(s string) (string, error) {
+	return valueKind{multiple: field.multiple, templates: true, patterns: true, canonical: func(s string) (string, error) {
 		return s, pki.CheckAttribute(pki.Attribute{OID: field.oid, Value: s})
 	}}
 }
@@ -56,17 +57,19 @@ func (s *subjectRules) parse(n *node, outer scope) error {
 	}
 	for _, field := range subjectAttributes {
 		if s.rules[field.oid] == nil {
-			s.rules[field.oid] = impliedRule(field, own)
+			s.rules[field.oid] = s.implied(field, own)
 		}
-		s.rules[field.oid].identity = identities[field.oid]
+		if !s.authority {
+			s.rules[field.oid].identity = identities[field.oid]
+		}
 	}
 	return nil
 }
 
-func impliedRule(field entry, within scope) *rule {
+func (s *subjectRules) implied(field entry, within scope) *rule {
 	r := &rule{label: "subject " + field.canonical, kind: attributeKind(field), rejectMods: within.rejectMods}
 	switch {
-	case field.oid == oidSerialNumber:
+	case field.oid == oidSerialNumber && !s.authority:
 		r.value = []text{impliedSerialNumber}
 	case !within.allows(field.canonical):
 		r.absent = "the profile does not have it"
@@ -100,6 +103,16 @@ func (s *subjectRules) apply(e *evaluation, csr *pki.CSR, template *x509.Certifi
 	}
 	template.Subject.FillFromRDNSequence(&rdns)
 	return nil
+}
+
+// SubjectText returns an encoded subject as RFC 4514 text; it is empty for
+// what is no subject.
+func SubjectText(rawSubject []byte) string {
+	var rdns pkix.RDNSequence
+	if _, err := asn1.Unmarshal(rawSubject, &rdns); err != nil {
+		return ""
+	}
+	return rdns.String()
 }
 
 // asked collects the requested values of each known attribute, in their order.

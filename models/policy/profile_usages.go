@@ -36,6 +36,14 @@ var extKeyUsageKind = valueKind{multiple: true, canonical: func(s string) (strin
 	return s, nil
 }}
 
+// authorityUsageKind is keyUsageKind of profiles for CAs.
+var authorityUsageKind = valueKind{multiple: true, canonical: func(s string) (string, error) {
+	if usage, ok := keyUsages.find(s); ok && (usage.canonical == "key_cert_sign" || usage.canonical == "crl_sign") {
+		return usage.canonical, nil
+	}
+	return keyUsageKind.canonical(s)
+}}
+
 func unreserved(usage string) (string, error) {
 	if reason := reserved[usage]; reason != "" {
 		return "", models.Errorf(models.KindInvalid, "%s: %s", usage, reason)
@@ -49,7 +57,19 @@ type wish struct {
 	keyUsages    []string
 	extKeyUsages []string
 	ca           bool
-	others       []string // dotted OIDs of extensions that no profile has
+	others       []pkix.Extension // whatever else is asked for
+}
+
+// take returns the value of an extension that is asked for and counts it as
+// seen to.
+func (w *wish) take(oid string) (value []byte, wanted bool) {
+	i := slices.IndexFunc(w.others, func(e pkix.Extension) bool { return e.Id.String() == oid })
+	if i < 0 {
+		return nil, false
+	}
+	value = w.others[i].Value
+	w.others = slices.Delete(w.others, i, i+1)
+	return value, true
 }
 
 // wishOf reads the requested extensions (RFC 2985 §5.4.2).
@@ -66,7 +86,7 @@ func wishOf(csr *pki.CSR) (*wish, error) {
 			w.ca, err = readBasicConstraints(extension)
 		case oidSubjectAltName, oidSubjectKeyID: // read elsewhere; always of our own making
 		default:
-			w.others = append(w.others, oid)
+			w.others = append(w.others, extension)
 		}
 		if err != nil {
 			return nil, err
@@ -146,21 +166,29 @@ func (x *extensionRules) applyUsages(e *evaluation, w *wish, csr *pki.CSR, templ
 	if err := x.applyExtKeyUsage(e, w, template); err != nil {
 		return err
 	}
-	if w.ca {
+	if w.ca && x.authority == nil {
 		r := rule{label: "basic_constraints", rejectMods: x.rejectMods}
 		if err := r.leaveOut(e, []string{"CA:TRUE"}, "profiles are for end entities"); err != nil {
-			return err
-		}
-	}
-	for _, oid := range w.others {
-		r := rule{label: "extension", rejectMods: x.rejectMods}
-		if err := r.leaveOut(e, []string{oid}, "the profile does not have it"); err != nil {
 			return err
 		}
 	}
 	// A template without IsCA is encoded as an empty sequence: cA is FALSE.
 	template.BasicConstraintsValid = !x.noBasic
 	x.setCriticality(template)
+	if x.authority != nil {
+		x.authority.apply(template)
+	}
+	return nil
+}
+
+// applyRest leaves out what is asked for and has no rule.
+func (x *extensionRules) applyRest(e *evaluation, w *wish, _ *x509.Certificate) error {
+	for _, extension := range w.others {
+		r := rule{label: "extension", rejectMods: x.rejectMods}
+		if err := r.leaveOut(e, []string{extension.Id.String()}, "the profile does not have it"); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -250,13 +278,4 @@ func (r *rule) withoutPrivileged(e *evaluation, asked []string) ([]string, error
 		}
 	}
 	return kept, nil
-}
-
-// checkNames refuses a certificate without the alternative name that the
-// profile asks for.
-func (x *extensionRules) checkNames(template *x509.Certificate) error {
-	if x.needsName && len(pki.SANs(template)) == 0 {
-		return models.Errorf(models.KindInvalid, "subject_alternative_name is required; ask for a name that the profile allows")
-	}
-	return nil
 }

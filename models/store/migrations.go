@@ -27,6 +27,7 @@ func migrations() []migration {
 		{"2026-11-21 domain doors", domainDoors},
 		{"2026-11-21 truststores of domains", truststoresOfDomains},
 		{"2026-11-21 access", access},
+		{"2026-11-21 profile aliases and limits", profileLimits},
 	}
 }
 

@@ -121,6 +121,14 @@ CREATE INDEX certificates_revoked ON public.certificates USING btree (issuer_key
 CREATE UNIQUE INDEX certificates_serial_issuer_key_id_key ON public.certificates USING btree (serial, issuer_key_id)
 CREATE INDEX certificates_spki ON public.certificates USING btree (spki_sha256)
 CREATE INDEX certificates_unrecorded ON public.certificates USING btree (id) WHERE (state = ANY (ARRAY['reserved'::text, 'signing'::text]))
+claims.domain_id text collate "C" not null
+claims.name text collate "C" not null
+claims.certificate_id text collate "C" not null
+claims.device_id text collate "C" not null
+claims constraint claims_certificate_id_fkey FOREIGN KEY (certificate_id) REFERENCES certificates(id) ON DELETE CASCADE
+claims constraint claims_pkey PRIMARY KEY (domain_id, name, certificate_id)
+CREATE INDEX claims_certificate ON public.claims USING btree (certificate_id)
+CREATE UNIQUE INDEX claims_pkey ON public.claims USING btree (domain_id, name, certificate_id)
 crls.id text collate "C" not null
 crls.ca_id text collate "C" not null
 crls.key_id text collate "C" not null
@@ -173,6 +181,7 @@ domains.created_at timestamp with time zone not null
 domains.updated_at timestamp with time zone not null
 domains.operations text collate "C"
 domains.truststores text collate "C"
+domains.aliases text collate "C"
 domains constraint domains_issuing_ca_id_fkey FOREIGN KEY (issuing_ca_id) REFERENCES cas(id)
 domains constraint domains_name_key UNIQUE (name)
 domains constraint domains_pkey PRIMARY KEY (id)

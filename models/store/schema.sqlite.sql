@@ -111,6 +111,14 @@ CREATE INDEX certificates_fingerprint ON certificates (fingerprint) WHERE finger
 CREATE INDEX certificates_revoked ON certificates (issuer_key_id, id) WHERE state = 'revoked';
 CREATE INDEX certificates_spki ON certificates (spki_sha256);
 CREATE INDEX certificates_unrecorded ON certificates (id) WHERE state IN ('reserved', 'signing');
+CREATE TABLE claims (
+	domain_id TEXT NOT NULL,
+	name TEXT NOT NULL,
+	certificate_id TEXT NOT NULL REFERENCES certificates (id) ON DELETE CASCADE,
+	device_id TEXT NOT NULL,
+	PRIMARY KEY (domain_id, name, certificate_id)
+);
+CREATE INDEX claims_certificate ON claims (certificate_id);
 CREATE TABLE crls (
 	id TEXT NOT NULL PRIMARY KEY,
 	ca_id TEXT NOT NULL REFERENCES cas (id),
@@ -155,7 +163,7 @@ CREATE TABLE domains (
 	revision INTEGER NOT NULL,
 	created_at DATETIME NOT NULL,
 	updated_at DATETIME NOT NULL
-, operations TEXT, truststores TEXT);
+, operations TEXT, truststores TEXT, aliases TEXT);
 CREATE TABLE events (
 	id TEXT NOT NULL PRIMARY KEY,
 	at DATETIME NOT NULL,
