@@ -19,6 +19,7 @@ import (
 
 	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/api/auth"
+	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/policy"
@@ -112,11 +113,19 @@ func (d *Door) domain(ctx context.Context, name string) (*models.Domain, error) 
 }
 
 // offering finds the domain of a label and makes sure that devices may ask for
-// op in it.
-func (d *Door) offering(ctx context.Context, name string, op models.DeviceOperation) (*models.Domain, error) {
+// op in it, and that the request is bound to its connection where the domain
+// demands that.
+func (d *Door) offering(ctx context.Context, name string, op models.DeviceOperation, peer est.Peer) (*models.Domain, error) {
 	domain, err := d.domain(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return domain, domain.Offers(op)
+	if err := domain.Offers(op); err != nil {
+		return nil, err
+	}
+	if domain.Doors().ChannelBinding && !peer.Bound {
+		return nil, models.Errorf(models.KindInvalid, "domain %s demands channel binding: the challenge password of the request must be the base64 of the connection's "+
+			"tls-exporter (RFC 9266) or, with TLS 1.2, its tls-unique (RFC 7030 section 3.5)", domain.Name)
+	}
+	return domain, nil
 }

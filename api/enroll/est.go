@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"fmt"
 
-	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
@@ -40,7 +39,7 @@ func (e *EST) CACerts(ctx context.Context, label est.Label) ([]*x509.Certificate
 // or its IDevID, or issues an application certificate to one that
 // authenticates with its domain credential (RFC 7030 §4.2.1).
 func (e *EST) SimpleEnroll(ctx context.Context, label est.Label, csr *pki.CSR, peer est.Peer) (est.Result, error) {
-	domain, err := e.door.offering(ctx, label.Domain, models.OpSimpleEnroll)
+	domain, err := e.door.offering(ctx, label.Domain, models.OpSimpleEnroll, peer)
 	if err != nil {
 		return est.Result{}, err
 	}
@@ -48,7 +47,7 @@ func (e *EST) SimpleEnroll(ctx context.Context, label est.Label, csr *pki.CSR, p
 	if err != nil {
 		return est.Result{}, err
 	}
-	s := &Submission{Protocol: "est", Kind: models.KindOnboarding, Domain: domain, Profile: label.Profile, Who: who, CSR: csr, Address: peer.Address}
+	s := &Submission{Protocol: "est", Kind: models.KindOnboarding, Domain: domain, Profile: label.Profile, Who: who, CSR: csr, Address: peer.Address, Bound: peer.Bound}
 	if s.Profile == "" {
 		s.Profile = defaultProfile
 	}
@@ -61,11 +60,11 @@ func (e *EST) SimpleEnroll(ctx context.Context, label est.Label, csr *pki.CSR, p
 // SimpleReenroll renews the certificate that the device authenticates with
 // (RFC 7030 §4.2.2): same subject, same names, same profile.
 func (e *EST) SimpleReenroll(ctx context.Context, label est.Label, csr *pki.CSR, peer est.Peer) (est.Result, error) {
-	domain, err := e.door.offering(ctx, label.Domain, models.OpSimpleReenroll)
+	domain, err := e.door.offering(ctx, label.Domain, models.OpSimpleReenroll, peer)
 	if err != nil {
 		return est.Result{}, err
 	}
-	who, err := e.predecessor(ctx, domain, peer)
+	who, err := e.door.byPredecessor(ctx, domain, peer)
 	if err != nil {
 		return est.Result{}, err
 	}
@@ -74,7 +73,7 @@ func (e *EST) SimpleReenroll(ctx context.Context, label est.Label, csr *pki.CSR,
 	}
 	s := &Submission{
 		Protocol: "est", Kind: models.KindRenewal, Domain: domain, Profile: label.Profile, Who: who, CSR: csr,
-		Predecessor: who.Certificate, Address: peer.Address,
+		Predecessor: who.Certificate, Address: peer.Address, Bound: peer.Bound,
 	}
 	if s.Profile == "" {
 		s.Profile = who.Certificate.ProfileName
@@ -87,25 +86,11 @@ func (e *EST) SimpleReenroll(ctx context.Context, label est.Label, csr *pki.CSR,
 func (e *EST) authenticate(ctx context.Context, domain *models.Domain, peer est.Peer) (Identity, error) {
 	switch {
 	case peer.HasBasic:
-		return e.door.guarded(ctx, domain, claimed{auth.MethodPassword, peer.Username, peer.Address}, func() (Identity, error) {
-			return e.door.password(ctx, domain, models.ESTPassword, peer.Username, peer.Password)
-		})
+		return e.door.byPassword(ctx, domain, models.ESTPassword, peer)
 	case len(peer.Certificates) > 0:
-		return e.door.guarded(ctx, domain, claimed{auth.MethodCertificate, fingerprint(peer.Certificates[0]), peer.Address}, func() (Identity, error) {
-			return e.door.certificate(ctx, domain, peer.Certificates)
-		})
+		return e.door.byCertificate(ctx, domain, peer)
 	}
 	return Identity{}, models.Errorf(models.KindUnauthenticated, "authenticate with the device's name and one-time password, or with a TLS client certificate")
-}
-
-// predecessor is authenticate for renewals.
-func (e *EST) predecessor(ctx context.Context, domain *models.Domain, peer est.Peer) (Identity, error) {
-	if len(peer.Certificates) == 0 {
-		return e.door.predecessor(ctx, domain, nil)
-	}
-	return e.door.guarded(ctx, domain, claimed{auth.MethodCertificate, fingerprint(peer.Certificates[0]), peer.Address}, func() (Identity, error) {
-		return e.door.predecessor(ctx, domain, peer.Certificates)
-	})
 }
 
 func (e *EST) submit(ctx context.Context, s *Submission) (est.Result, error) {

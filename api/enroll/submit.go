@@ -27,6 +27,17 @@ type Submission struct {
 	CSR         *pki.CSR
 	Predecessor *models.Certificate
 	Address     string
+	// Bound says that the request is bound to its connection, so that the
+	// same request comes in other octets over another one.
+	Bound bool
+}
+
+// digest returns what of the CSR makes the request the same request.
+func (s *Submission) digest() string {
+	if s.Bound {
+		return s.CSR.UnboundSHA256()
+	}
+	return s.CSR.SHA256
 }
 
 // Answer is a certificate, or the advice to come back.
@@ -105,7 +116,7 @@ func (d *Door) repeats(s *Submission, existing *models.Request) bool {
 func (d *Door) find(ctx context.Context, s *Submission) (string, *models.Request, error) {
 	parts := models.KeyParts{
 		Protocol: s.Protocol, DomainID: s.Domain.ID, DeviceID: s.Who.Key, DeviceEpoch: s.Who.Device.Epoch,
-		Profile: s.Profile, Transaction: s.Transaction, CSRSHA256: s.CSR.SHA256,
+		Profile: s.Profile, Transaction: s.Transaction, CSRSHA256: s.digest(),
 	}
 	if s.Predecessor != nil {
 		parts.Predecessor = s.Predecessor.ID

@@ -18,6 +18,7 @@ const (
 	requestIDKey    = "request_id" // in the gin context
 	principalKey    = "principal"
 	faultKey        = "fault"
+	challengeKey    = "challenge" // of 401, if it is not for a bearer token
 )
 
 var requestIDs = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)

@@ -23,10 +23,13 @@ type document struct {
 	OpenAPI    string                          `json:"openapi"`
 	Info       info                            `json:"info"`
 	Servers    []server                        `json:"servers"`
-	Security   []map[string][]string           `json:"security"`
+	Security   []security                      `json:"security"`
 	Paths      map[string]map[string]*endpoint `json:"paths"` // by path and lower-case method
 	Components components                      `json:"components"`
 }
+
+// security names one way to authenticate, by its scheme.
+type security map[string][]string
 
 type info struct {
 	Title       string `json:"title"`
@@ -46,7 +49,7 @@ type components struct {
 
 type securityScheme struct {
 	Type        string `json:"type"`
-	Scheme      string `json:"scheme"`
+	Scheme      string `json:"scheme,omitempty"`
 	Description string `json:"description"`
 }
 
@@ -54,6 +57,7 @@ type endpoint struct {
 	OperationID string               `json:"operationId"`
 	Summary     string               `json:"summary"`
 	Description string               `json:"description"`
+	Security    []security           `json:"security,omitempty"` // if it is not that of the document
 	Tags        []string             `json:"tags"`
 	Parameters  []parameter          `json:"parameters,omitempty"`
 	RequestBody *requestBody         `json:"requestBody,omitempty"`
@@ -113,7 +117,7 @@ func (s *surface) document(version string) *document {
 	kinds := newSchemas()
 	doc := &document{
 		OpenAPI: "3.1.0", Info: info{Title: "Trustloom", Version: orElse(version, "development"), Description: description},
-		Servers: []server{{URL: BasePath}}, Security: []map[string][]string{{"bearer": {}}},
+		Servers: []server{{URL: BasePath}}, Security: []security{{"bearer": {}}},
 		Paths: map[string]map[string]*endpoint{},
 	}
 	for _, op := range s.routes {
@@ -125,7 +129,9 @@ func (s *surface) document(version string) *document {
 	doc.Components = components{
 		Responses: problems(kinds),
 		SecuritySchemes: map[string]securityScheme{"bearer": {Type: "http", Scheme: "bearer",
-			Description: "a token of POST /tokens, or the one in the file admin-token of the data directory"}},
+			Description: "a token of POST /tokens, or the one in the file admin-token of the data directory"},
+			"device":     {Type: "http", Scheme: "basic", Description: "a device's name and its one-time secret"},
+			"credential": {Type: "mutualTLS", Description: "a certificate that was issued to the device"}},
 	}
 	doc.Components.Schemas = kinds.components
 	return doc
@@ -138,7 +144,12 @@ func (op operation) endpoint(kinds *schemas) *endpoint {
 		Tags: []string{strings.Split(op.path, "/")[1]}, Responses: map[string]*response{},
 	}
 	e.Parameters = parametersOf(kinds, op.request)
-	if op.method == http.MethodPost {
+	if op.device {
+		e.Description, e.Security = "Needs no token: the device proves itself.", []security{{"device": {}}, {"credential": {}}}
+		e.Responses[strconv.Itoa(http.StatusAccepted)] = &response{Description: "Accepted; send the same request again",
+			Headers: map[string]header{"Retry-After": {Description: "seconds", Schema: &schema{Type: "integer"}}},
+			Content: map[string]media{mediaJSON: {Schema: kinds.of(reflect.TypeFor[api.EnrollmentWait]()), Example: kinds.example(reflect.TypeFor[api.EnrollmentWait](), "")}}}
+	} else if op.method == http.MethodPost {
 		e.Parameters = append(e.Parameters, parameter{Name: idempotencyHeader, In: "header", Schema: &schema{Type: "string"},
 			Description: "1 to 128 printable ASCII characters; copies with the same key act once"})
 	}

@@ -35,7 +35,7 @@ type translation struct {
 // translations has every kind (RFC 9457; design.md §6).
 var translations = map[models.Kind]translation{
 	models.KindInvalid:         {http.StatusBadRequest, "invalid", "the request is malformed or inconsistent", false},
-	models.KindUnauthenticated: {http.StatusUnauthorized, "unauthenticated", "a valid bearer token is needed", false},
+	models.KindUnauthenticated: {http.StatusUnauthorized, "unauthenticated", "valid credentials are needed", false},
 	models.KindDenied:          {http.StatusForbidden, "denied", "policy or role forbids it", false},
 	models.KindNotFound:        {http.StatusNotFound, "not-found", "there is no such thing", false},
 	models.KindConflict:        {http.StatusConflict, "conflict", "the present state does not allow it", false},
@@ -86,7 +86,7 @@ func (s *surface) problem(c *gin.Context, p api.Problem) {
 	p.RequestID = c.GetString(requestIDKey)
 	p.Instance = strings.ToValidUTF8(c.Request.URL.EscapedPath(), "")
 	if p.Status == http.StatusUnauthorized {
-		c.Header("WWW-Authenticate", `Bearer realm="trustloom"`)
+		c.Header("WWW-Authenticate", orElse(c.GetString(challengeKey), `Bearer realm="trustloom"`))
 	}
 	if p.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(p.RetryAfter))

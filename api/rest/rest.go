@@ -38,6 +38,7 @@ type Config struct {
 	Logger        *slog.Logger     // slog.Default() unless set
 	Now           func() time.Time // time.Now unless set; for durations in the log
 	Version       string           // of the server, for the document
+	Enroll        Enroll           // the device's door; nil: there is none
 }
 
 // New returns the handler of /api/: the routes, the document at
@@ -58,10 +59,11 @@ type surface struct {
 	now    func() time.Time
 	routes []operation
 	locks  *locks
+	enroll Enroll
 }
 
 func newSurface(cfg Config) *surface {
-	s := &surface{ops: cfg.Operations, auth: cfg.Authenticator, logger: cfg.Logger, now: cfg.Now, locks: newLocks()}
+	s := &surface{ops: cfg.Operations, auth: cfg.Authenticator, logger: cfg.Logger, now: cfg.Now, locks: newLocks(), enroll: cfg.Enroll}
 	if s.logger == nil {
 		s.logger = slog.Default()
 	}
@@ -90,4 +92,5 @@ func (s *surface) declare() {
 	declareDevices(s)
 	declareCertificates(s)
 	declareOperators(s)
+	declareEnroll(s)
 }

@@ -26,6 +26,7 @@ type operation struct {
 	status     int // of success; 204 has no body
 	summary    string
 	media      []string // of an operations.File
+	device     bool     // for devices, which have other proofs than a bearer token
 
 	request, response reflect.Type
 }

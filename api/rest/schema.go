@@ -222,7 +222,7 @@ func exampleText(tag reflect.StructTag) string {
 		return tag.Get("example")
 	case member == "next_cursor":
 		return ""
-	case member == "pem":
+	case member == "pem", member == "csr", member == "certificate", member == "chain":
 		return examplePEM
 	case strings.HasSuffix(member, "sha256"), member == "fingerprint":
 		return exampleDigest

@@ -27,11 +27,13 @@ type script struct {
 	Notes            []string
 	Over             bool // there is nothing to do on the device
 	Under            bool // its onboarding is under way: the request exists
-	Password         bool // the method is est-password, otherwise est-idevid
+	Password         bool // the method has a one-time secret, otherwise it is est-idevid
+	REST             bool // the method is rest-password: JSON instead of EST
 
 	Device, Domain string
 	Subject        string // of the requests
 	EST, CA, Trust string
+	API            string // where REST requests go
 	Profile        string // of the application certificate
 	Profiles       string // that the device may ask for
 	Names          string // alternative names to begin with
@@ -45,7 +47,7 @@ type script struct {
 // device proves itself, and whether people have to be waited for.
 type ask struct {
 	Name, Path, Proof, Trust, Domain string
-	Waits                            bool
+	Waits, REST                      bool
 }
 
 func (c *cli) deviceHelp() *cobra.Command {
@@ -115,7 +117,8 @@ func (c *cli) script(ctx context.Context, client *api.Client, d *api.Device) (*s
 	if err != nil {
 		return nil, err
 	}
-	s := &script{Device: d.Name, Domain: d.Domain, Password: d.Onboarding.Method == models.ESTPassword,
+	s := &script{Device: d.Name, Domain: d.Domain, Password: d.Onboarding.Method.HasSecret(), REST: d.Onboarding.Method == models.RESTPassword,
+		API: quoted(c.serverURL() + "/api/v1/enroll/" + d.Domain),
 		EST: quoted(c.serverURL() + "/.well-known/est/" + d.Domain), Profiles: strings.Join(domain.Profiles, ", ")}
 	s.describe(d)
 	if err := s.trust(c.caFile()); err != nil {
@@ -245,9 +248,31 @@ func (s *script) plan(domain *api.Domain) {
 	}
 	for _, a := range []*ask{s.Onboarding, s.Application, s.Renewal} {
 		if a != nil {
-			a.Domain, a.Trust = s.Domain, s.Trust
+			a.Domain, a.Trust, a.REST = s.Domain, s.Trust, s.REST
 		}
 	}
+	if s.REST {
+		s.planREST()
+	}
+}
+
+// planREST replaces the operations of EST by the profile of each certificate.
+func (s *script) planREST() {
+	if s.Onboarding != nil {
+		s.Onboarding.Path = "domain_credential"
+	}
+	if s.Application != nil {
+		s.Application.Path = s.Profile
+	}
+	s.Renewal.Path = "$PROFILE"
+}
+
+// RenewedProfile is the profile that the renewal begins with.
+func (s *script) RenewedProfile() string {
+	if s.Profile == "" {
+		return "domain_credential"
+	}
+	return s.Profile
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,=-]+$`)

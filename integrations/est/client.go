@@ -26,6 +26,7 @@ const (
 	defaultTimeout = 60 * time.Second
 	defaultPending = 60 * time.Second // if a 202 does not say
 	maxPending     = 7 * 24 * time.Hour
+	maxHeader      = 64 << 10
 	maxSentence    = 300 // characters of an error text that are passed on
 )
 
@@ -43,6 +44,8 @@ type ClientConfig struct {
 // Client enrolls at an EST server (RFC 7030). It is safe for concurrent use.
 type Client struct {
 	base     string
+	host     string
+	settings *tls.Config
 	username string
 	password string
 	http     *http.Client
@@ -70,10 +73,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		}
 	}
 	return &Client{
-		base: base.Scheme + "://" + base.Host + path + "/", username: cfg.Username, password: cfg.Password,
+		base: base.Scheme + "://" + base.Host + path + "/", host: base.Host, settings: settings, username: cfg.Username, password: cfg.Password,
 		http: &http.Client{
 			Timeout:   cfg.Timeout,
-			Transport: &http.Transport{TLSClientConfig: settings, MaxResponseHeaderBytes: 64 << 10},
+			Transport: &http.Transport{TLSClientConfig: settings, MaxResponseHeaderBytes: maxHeader},
 			// A redirect could lead credentials and trust elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

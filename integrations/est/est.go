@@ -24,14 +24,17 @@ type Label struct {
 }
 
 // Peer is what the transport knows about the sender of a request. Nothing in
-// it is verified: neither the certificates nor the password.
+// it is verified but Bound: neither the certificates nor the password.
 type Peer struct {
 	Certificates []*x509.Certificate // as presented, the leaf first; TLS proved possession of the leaf's key
 	Username     string
 	Password     string
-	HasBasic     bool   // an Authorization header of scheme Basic was there
-	Address      string // the connection's remote IP address, never a proxy header
-	RequestID    string // Options.RequestID, for logs
+	HasBasic     bool // an Authorization header of scheme Basic was there
+	// Bound says that the request carries the channel binding of its
+	// connection, verified; a wrong one never reaches the Backend.
+	Bound     bool
+	Address   string // the connection's remote IP address, never a proxy header
+	RequestID string // Options.RequestID, for logs
 }
 
 // Result is the outcome of an enrollment: the issued certificate first, or,

@@ -19,11 +19,11 @@ const (
 	maxPassword = 1024
 )
 
-// peerOf collects what the transport knows about the sender. Headers that a
+// PeerOf collects what the transport knows about the sender. Headers that a
 // proxy might add are not looked at: anyone can send them. It is
 // KindUnauthenticated if there are credentials that cannot be read, so that a
 // broken proof never becomes the absence of one.
-func peerOf(r *http.Request, requestID string) (Peer, error) {
+func PeerOf(r *http.Request, requestID string) (Peer, error) {
 	peer := Peer{Address: r.RemoteAddr, RequestID: requestID}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		peer.Address = host

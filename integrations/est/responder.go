@@ -97,7 +97,7 @@ func (s *responder) enroll(w http.ResponseWriter, r *http.Request, label Label, 
 	if !isType(r.Header.Values("Content-Type"), typePKCS10) {
 		return &refusal{status: http.StatusUnsupportedMediaType, public: "send the request with Content-Type: " + typePKCS10}
 	}
-	peer, err := peerOf(r, s.requestID(r))
+	peer, err := PeerOf(r, s.requestID(r))
 	if err != nil {
 		return err
 	}
@@ -107,6 +107,9 @@ func (s *responder) enroll(w http.ResponseWriter, r *http.Request, label Label, 
 	}
 	csr, err := decodeEnrollBody(body)
 	if err != nil {
+		return err
+	}
+	if peer.Bound, err = CheckBinding(csr, r.TLS); err != nil {
 		return err
 	}
 	result, err := ask(r.Context(), label, csr, peer)
