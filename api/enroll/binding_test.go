@@ -47,7 +47,7 @@ func TestADomainThatDemandsChannelBinding(t *testing.T) {
 			client := w.client(server, est.ClientConfig{Username: "press-01", Password: "secret of press-01"})
 
 			w.refused(models.KindInvalid, func() (est.Result, error) { return client.SimpleEnroll(ctx, csr.DER) }) // E10
-			for range 3 { // E15, over a connection of its own each time: other octets, the same request
+			for range 3 {                                                                                          // E15, over a connection of its own each time: other octets, the same request
 				got, err := client.SimpleEnrollBound(ctx, csr.DER, key)
 				if err != nil || !got.Pending() || len(w.requests()) != 1 {
 					t.Fatalf("%+v, %v, %d requests", got, err, len(w.requests()))
