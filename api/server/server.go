@@ -25,7 +25,7 @@ type Config struct {
 	TLS       *tls.Config
 	REST      http.Handler // /api/
 	EST       http.Handler // /.well-known/est/
-	Enroll    http.Handler // /api/v1/enroll/: devices, not operators
+	Enroll    http.Handler // GET /api/v1/enroll/: devices, not operators; POST is a route of REST
 	VA        http.Handler // /crl/, /ca/
 	Metrics   http.Handler // /metrics
 	Checks    []Check
@@ -120,7 +120,7 @@ const estPrefix = "/.well-known/est/"
 func (s *Server) secure() http.Handler {
 	mux := s.plainMux()
 	mount(mux, s.cfg.REST, "/api/")
-	mount(mux, s.cfg.Enroll, "/api/v1/enroll/")
+	mount(mux, s.cfg.Enroll, "GET /api/v1/enroll/") // POST is REST's
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.cfg.EST != nil && strings.HasPrefix(r.URL.Path, estPrefix) {
 			s.cfg.EST.ServeHTTP(w, r)
