@@ -242,6 +242,13 @@ func TestCertificatesOfOperators(t *testing.T) {
 		if err != nil || now.Name != "alice" || now.Role != models.RoleApprover || !now.Limited() || !strings.HasPrefix(now.TokenName, "certificate ") {
 			t.Errorf("the next card: %+v, %v", now, err)
 		}
+		bob := p.Cards.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "Bob"}})
+		if err := add("bob", bob.Leaf, ""); err != nil {
+			t.Fatal(err)
+		}
+		if now, err := who(bob.Leaf); err != nil || now.Name != "bob" {
+			t.Errorf("a card by its fingerprint: %+v, %v", now, err)
+		}
 		two := alice
 		two.EmailAddresses = []string{"alice@plant.example", "bob@plant.example"}
 		expired := alice

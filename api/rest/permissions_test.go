@@ -3,13 +3,18 @@
 package rest
 
 import (
+	"crypto/x509"
+	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/store"
 )
 
 // bodies has a body for each operation that takes one: what is tested with
@@ -36,22 +41,76 @@ func declared() []operation {
 	return slices.DeleteFunc(s.routes, func(op operation) bool { return op.device })
 }
 
+// outsiders adds tokens that nobody gets in with, and returns their names.
+func outsiders(t *testing.T, w *world) []string {
+	t.Helper()
+	past := time.Now().Add(-time.Second)
+	for name, change := range map[string]func(*models.Token, *models.Operator){
+		"expired":                func(k *models.Token, _ *models.Operator) { k.ExpiresAt = &past },
+		"revoked":                func(k *models.Token, _ *models.Operator) { k.RevokedAt = &past },
+		"of a disabled operator": func(_ *models.Token, o *models.Operator) { o.Disabled = true },
+		"session of a disabled one": func(k *models.Token, o *models.Operator) {
+			k.Session, o.Role, o.Disabled = true, models.RoleAdmin, true
+		},
+		"session that has ended": func(k *models.Token, o *models.Operator) {
+			k.Session, o.Role, k.ExpiresAt = true, models.RoleAdmin, &past
+		},
+		"session of one with no role": func(k *models.Token, _ *models.Operator) { k.Session = true },
+	} {
+		token, hash := auth.NewToken()
+		slug := strings.ReplaceAll(name, " ", "-")
+		operator := &models.Operator{ID: models.NewID[models.OperatorID](), Name: slug}
+		row := &models.Token{ID: models.NewID[models.TokenID](), Name: slug, OperatorID: operator.ID, Role: models.RoleAdmin, Hash: hash}
+		change(row, operator)
+		err := w.Store.Write(t.Context(), func(tx *store.Tx) error { return errors.Join(tx.InsertOperator(operator), tx.InsertToken(row)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.tokens[name] = token
+	}
+	w.tokens["unknown"], _ = auth.NewToken()
+	return append(slices.Collect(maps.Keys(w.tokens)), "")
+}
+
+// TestEveryRouteAsksForItsPermission calls every route as everybody: nobody,
+// those who are nobody any more, every role by token, by session and by card,
+// and every role limited to a domain.
 func TestEveryRouteAsksForItsPermission(t *testing.T) {
 	w := small(t)
-	w.tokens["unknown"], _ = auth.NewToken()
+	w.tokens = map[string]string{}
+	strangers := outsiders(t, w)
+	cards := map[models.Role]*x509.Certificate{}
+	for _, role := range models.Roles {
+		w.token(t, "token of "+string(role), role)
+		w.token(t, "limited "+string(role), role, "alpha")
+		w.tokens["session of "+string(role)] = w.Session(t, "s-"+string(role), role)
+		cards[role] = w.card(t, role)
+	}
 	for _, op := range declared() {
+		if bodyOf(op) != nil && bodies[op.id] == "" {
+			t.Errorf("%s: bodies has to have a body for it", op.id)
+		}
 		c := call{method: op.method, path: pathTo(op), body: bodies[op.id]}
-		for _, name := range []string{"", "unknown"} {
-			c.as = name
+		for _, c.as = range strangers {
 			if a := w.do(c); a.Code != http.StatusUnauthorized || a.Header().Get("WWW-Authenticate") == "" {
-				t.Errorf("%s with token %q: status %d", op.id, name, a.Code)
+				t.Errorf("%s with token %q: status %d", op.id, c.as, a.Code)
 			}
 		}
 		for _, role := range models.Roles {
-			c.as = string(role)
-			denied := w.do(c).Code == http.StatusForbidden
-			if denied == auth.Allowed(role, op.permission) {
-				t.Errorf("%s as %s: denied is %v", op.id, role, denied)
+			allowed := auth.Allowed(role, op.permission)
+			for _, c.as = range []string{"token of " + string(role), "session of " + string(role)} {
+				if op.id != "EndSession" && (w.do(c).Code == http.StatusForbidden) == allowed {
+					t.Errorf("%s by %s: denied is %v", op.id, c.as, !allowed)
+				}
+			}
+			c.as = ""
+			if (w.doWith(c, cards[role]).Code == http.StatusForbidden) == allowed {
+				t.Errorf("%s by the card of %s: denied is %v: %s", op.id, role, !allowed, w.doWith(c, cards[role]).Body)
+			}
+			c.as = "limited " + string(role)
+			within := auth.Authorize(auth.Principal{Role: role, Domains: []string{"alpha"}}, op.permission) == nil
+			if (w.do(c).Code == http.StatusForbidden) == within {
+				t.Errorf("%s as %s: denied is %v", op.id, c.as, !within)
 			}
 		}
 	}
@@ -77,34 +136,6 @@ func TestRolesAndPermissions(t *testing.T) {
 		}
 		if !auth.Allowed(models.RoleAdmin, op.permission) {
 			t.Errorf("an administrator may not %s", op.id)
-		}
-	}
-}
-
-func TestATokenOfOneDomainSeesNothingOfAnother(t *testing.T) {
-	w := small(t)
-	// Everything of beta, by name or identifier, through every route.
-	names := map[string]string{
-		"cas": w.Beta.CA, "domains": w.Beta.Domain, "profiles": w.Beta.Profile, "truststores": w.Beta.Truststore,
-		"registrations": w.Beta.Registration, "devices": w.Beta.Device, "tokens": "boss",
-	}
-	ids := map[string]string{"requests": string(w.Beta.Request), "approvals": string(w.Beta.Approval), "certificates": string(w.Beta.Certificate)}
-	for _, op := range declared() {
-		noun := strings.Split(op.path, "/")[1]
-		c := call{as: "alpha-admin", method: op.method, body: bodies[op.id],
-			path: strings.NewReplacer("{name}", names[noun], "{id}", ids[noun]).Replace(op.path)}
-		a := w.do(c)
-		if strings.Contains(op.path, "{") && a.Code != http.StatusNotFound && a.Code != http.StatusForbidden {
-			t.Errorf("%s of beta: status %d: %s", op.id, a.Code, a.Body)
-		}
-		if op.method == http.MethodGet && strings.Contains(op.path, "{") && a.Code != http.StatusNotFound {
-			t.Errorf("%s of beta: status %d, not as if it were absent", op.id, a.Code)
-		}
-		for _, telling := range []string{w.Beta.CA, `"beta"`, w.Beta.Serial, string(w.Beta.Request), string(w.Beta.Approval), string(w.Beta.Certificate), "beta-device"} {
-			// The caller's own words come back in a refusal, and only they.
-			if strings.Contains(a.Body.String(), telling) && a.Code < 300 {
-				t.Errorf("%s tells of beta: %s", op.id, a.Body)
-			}
 		}
 	}
 }

@@ -4,6 +4,9 @@ package rest
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -17,6 +20,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/store"
 	"github.com/trustloom/trustloom/test/fixture"
@@ -80,7 +84,25 @@ type call struct {
 	header http.Header
 }
 
-func (w *world) do(c call) *httptest.ResponseRecorder {
+func (w *world) do(c call) *httptest.ResponseRecorder { return w.doWith(c) }
+
+// card makes an operator with a role, who has a smart card.
+func (w *world) card(t *testing.T, role models.Role) *x509.Certificate {
+	t.Helper()
+	card := w.Cards.Issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "Card of " + string(role)}}).Leaf
+	name := "card-" + string(role)
+	_, err := w.Ops.CreateOperator(t.Context(), w.Boss, api.OperatorCreation{Name: name, Role: role})
+	if err == nil {
+		_, err = w.Ops.AddOperatorCertificate(t.Context(), w.Boss, name, api.OperatorCertificateCreation{PEM: fixture.PEM(card)})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return card
+}
+
+// doWith is do over TLS with a client certificate, if one is given.
+func (w *world) doWith(c call, certs ...*x509.Certificate) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(c.method, BasePath+c.path, strings.NewReader(c.body))
 	if c.body != "" {
 		r.Header.Set("Content-Type", "application/json")
@@ -89,6 +111,9 @@ func (w *world) do(c call) *httptest.ResponseRecorder {
 		r.Header.Set("Authorization", "Bearer "+w.tokens[c.as])
 	}
 	maps.Copy(r.Header, c.header)
+	if len(certs) > 0 {
+		r.TLS = &tls.ConnectionState{PeerCertificates: certs}
+	}
 	answer := httptest.NewRecorder()
 	w.ServeHTTP(answer, r)
 	return answer

@@ -107,9 +107,13 @@ func (q *Queries) OperatorCertificates(ctx context.Context, id models.OperatorID
 	return rows, q.check(err, "operator certificates")
 }
 
-// FindOperatorCertificate returns the registration of one comparison.
+// FindOperatorCertificate returns the registration of one comparison, among
+// those of one issuing key, or with an empty one of those that name none.
 func (q *Queries) FindOperatorCertificate(ctx context.Context, kind models.CertificateMatch, issuerSHA256, value string) (*models.OperatorCertificate, error) {
-	return find[models.OperatorCertificate](ctx, q, "operator certificate", "kind = ? AND issuer_sha256 = ? AND value = ?", kind, issuerSHA256, value)
+	if issuerSHA256 == "" {
+		return find[models.OperatorCertificate](ctx, q, "operator certificate", "kind = ? AND value = ? AND issuer_sha256 = ''", kind, value)
+	}
+	return find[models.OperatorCertificate](ctx, q, "operator certificate", "kind = ? AND value = ? AND issuer_sha256 = ?", kind, value, issuerSHA256)
 }
 
 // InsertLogin adds a completed login, and removes those that nobody collected.
