@@ -33,6 +33,7 @@ type agent struct {
 	now    func() time.Time
 	fault  func(string)
 	held   []*holding // in the order of the wishes
+	trusts *trusts
 }
 
 // holding is a wish with where it is kept and what happened to it.
@@ -91,7 +92,8 @@ func (a *agent) load(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	a.trusts, err = a.openTrusts(ctx)
+	return err
 }
 
 // resume finishes an interrupted change and shows files that are newly wanted.

@@ -103,6 +103,9 @@ func (a *agent) settle(ctx context.Context, held []*holding, force bool, wait ti
 			break
 		}
 	}
+	if a.onboarded() && ctx.Err() == nil {
+		all = errors.Join(all, a.trusts.look(ctx))
+	}
 	if all == nil {
 		return waiting
 	}
@@ -137,6 +140,14 @@ func (a *agent) run(ctx context.Context) error {
 				_ = a.advance(ctx, h, false) // noted in its status, and in the log
 			}
 			if next := a.next(h); first.IsZero() || next.Before(first) {
+				first = next
+			}
+		}
+		if a.onboarded() && ctx.Err() == nil {
+			if !a.trusts.next().After(a.now()) {
+				_ = a.trusts.look(ctx) // noted in its state, and in the log
+			}
+			if next := a.trusts.next(); next.Before(first) {
 				first = next
 			}
 		}

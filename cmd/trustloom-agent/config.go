@@ -40,6 +40,8 @@ type document struct {
 	Files        files         `yaml:"files"`
 	Hook         hookEntry     `yaml:"hook"`
 	Certificates []certificate `yaml:"certificates"`
+	Truststores  []truststore  `yaml:"truststores"`
+	Interval     string        `yaml:"truststores_interval"`
 }
 
 // idevid are the files of the manufacturer's certificate.
@@ -77,7 +79,9 @@ type subject struct {
 // config is the document, checked and complete; all paths are absolute.
 type config struct {
 	document
-	Wishes []*wish // the domain credential first
+	Wishes  []*wish // the domain credential first
+	Anchors []*anchorWish
+	Look    time.Duration // how often the truststores are looked at
 }
 
 // parseDocument reads the file; what it does not know it refuses.
@@ -118,6 +122,9 @@ func (d *document) complete(base string) (*config, error) {
 		}
 		c.Wishes = append(c.Wishes, w)
 	}
+	if err := c.completeTruststores(base); err != nil {
+		return nil, err
+	}
 	return c, c.checkPaths()
 }
 
@@ -126,6 +133,12 @@ func (c *config) checkPaths() error {
 	owner := map[string]string{}
 	if c.Truststore != "" {
 		owner[c.Truststore] = "the truststore"
+	}
+	for _, t := range c.Anchors {
+		if other := owner[t.File]; other != "" {
+			return models.Errorf(models.KindInvalid, "%s is to be %s and truststore %s", t.File, other, t.Name)
+		}
+		owner[t.File] = "truststore " + t.Name
 	}
 	for _, w := range c.Wishes {
 		for file, path := range w.Files.byContent() {

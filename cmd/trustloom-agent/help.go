@@ -25,6 +25,10 @@ What it is to do stands in one file, by default ` + defaultConfig + `; flags go 
       sans: ["dns:press-01.plant.example", "ip:192.0.2.7"]
       files: {key: /etc/nginx/tls/key.pem, fullchain: /etc/nginx/tls/cert.pem}
       hook: {command: [nginx, -s, reload], timeout: 30s}
+  truststores:                  # those that the domain names for its devices, looked at every 15 minutes
+    - name: plant-servers
+      file: /etc/ssl/plant-servers.pem
+      hook: {command: [nginx, -s, reload]}
 
 A device with a manufacturer's certificate names its files instead of device and secret:
 

@@ -30,6 +30,12 @@ type hook struct {
 // run runs the hook to its end. A signal to the agent does not end it: half a
 // change helps nobody, and its time is bounded.
 func (h *hook) run(ctx context.Context, name, event, dir string) error {
+	return h.start(ctx, dir, "TRUSTLOOM_CERTIFICATE="+name, "TRUSTLOOM_EVENT="+event,
+		"TRUSTLOOM_KEY_FILE="+filepath.Join(dir, linkCurrent, fileKey), "TRUSTLOOM_CERTIFICATE_FILE="+filepath.Join(dir, linkCurrent, fileFullChain))
+}
+
+// start is run with what the hook is told.
+func (h *hook) start(ctx context.Context, dir string, told ...string) error {
 	if len(h.Command) == 0 {
 		return nil
 	}
@@ -40,8 +46,7 @@ func (h *hook) run(ctx context.Context, name, event, dir string) error {
 	cmd.Dir = dir
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.WaitDelay = hookGrace // for grandchildren that keep the output open
-	cmd.Env = append(environment(), "TRUSTLOOM_CERTIFICATE="+name, "TRUSTLOOM_EVENT="+event,
-		"TRUSTLOOM_KEY_FILE="+filepath.Join(dir, linkCurrent, fileKey), "TRUSTLOOM_CERTIFICATE_FILE="+filepath.Join(dir, linkCurrent, fileFullChain))
+	cmd.Env = append(environment(), told...)
 	err := cmd.Run()
 	switch {
 	case err == nil || errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil && cmd.ProcessState.Success():

@@ -66,13 +66,24 @@ func (c *cli) report(cfg *config) error {
 			trouble = append(trouble, r.Name+" is "+r.State)
 		}
 	}
+	trusted := []trustReport{}
+	for _, w := range cfg.Anchors {
+		r, err := reportOnTrust(w, cfg.StateDir)
+		if err != nil {
+			return fmt.Errorf("look at truststore %s: %w", w.Name, err)
+		}
+		trusted = append(trusted, r)
+		if r.State != "ok" {
+			trouble = append(trouble, "truststore "+r.Name+" is "+r.State)
+		}
+	}
 	var err error
 	if c.output == "json" {
 		encoder := json.NewEncoder(c.out)
 		encoder.SetIndent("", "  ")
-		err = encoder.Encode(map[string]any{"certificates": all})
+		err = encoder.Encode(map[string]any{"certificates": all, "truststores": trusted})
 	} else {
-		err = c.table(all)
+		err = errors.Join(c.table(all), c.trustTable(trusted))
 	}
 	if err == nil && len(trouble) > 0 {
 		err = errors.New(strings.Join(trouble, ", "))
@@ -86,6 +97,18 @@ func (c *cli) table(all []report) error {
 	for _, r := range all {
 		fmt.Fprintf(rows, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.State, orElse(when(r.NotAfter), "-"), orElse(when(r.RenewsAt), "-"),
 			orElse(r.SerialNumber, "-"), orElse(printable(r.LastError), "-"))
+	}
+	return rows.Flush()
+}
+
+func (c *cli) trustTable(all []trustReport) error {
+	if len(all) == 0 {
+		return nil
+	}
+	rows := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(rows, "\nTRUSTSTORE\tSTATE\tVERSION\tFILE\tLAST ERROR")
+	for _, r := range all {
+		fmt.Fprintf(rows, "%s\t%s\t%d\t%s\t%s\n", r.Name, r.State, r.Version, r.File, orElse(printable(r.LastError), "-"))
 	}
 	return rows.Flush()
 }

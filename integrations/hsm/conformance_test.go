@@ -122,6 +122,9 @@ func TestKeyStore(t *testing.T) {
 		"identifiers that are not valid are refused":                           conformIdentifiers,
 		"a context that is over ends the call":                                 conformContext,
 		"RSA-PSS signatures verify":                                            conformPSS,
+		"keys from elsewhere sign and are found after reopening":               conformImport,
+		"a key from elsewhere never replaces one that is there":                conformImportKeepsWhatIsThere,
+		"of eight callers who bring two keys for one name, one key wins":       conformImportRace,
 		"check works, and closing twice is no error":                           conformClose,
 	}
 	for kindName, kind := range keyStoreKinds() {

@@ -79,7 +79,8 @@ func (c PKCS11Config) withDefaults() (PKCS11Config, error) {
 // PKCS11 keeps keys in a token. They are made there, CKA_PRIVATE,
 // CKA_SENSITIVE and not extractable, with CKA_ID the key's identifier and
 // CKA_LABEL "trustloom-" and the identifier, and never leave it. Nothing more
-// is asked of a token than to generate, find, sign and destroy.
+// is asked of a token than to generate, find, sign and destroy, and to take a
+// key that was made elsewhere where somebody wants that.
 //
 // The store heals by itself. When a call shows that the token was away, all
 // sessions are closed, the token is opened again, at most once per

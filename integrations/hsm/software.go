@@ -134,6 +134,11 @@ func (s *Software) create(id string, row algorithm) (*softwareKey, error) {
 		return nil, fmt.Errorf("encode %s key: %w", row.name, err)
 	}
 	defer clear(plain)
+	return s.write(id, plain)
+}
+
+// write puts a PKCS #8 key where none is and returns what is there then.
+func (s *Software) write(id string, plain []byte) (*softwareKey, error) {
 	if _, err := createFile(s.path(id), s.seal.seal(id, plain)); err != nil {
 		return nil, models.Errorf(models.KindUnavailable, "the software key store cannot write").
 			Because(fmt.Errorf("write key %s: %w", id, err))

@@ -124,16 +124,25 @@ func (s *PKCS11) lockKey(ctx context.Context, id string) (unlock func(), err err
 }
 
 // ensure returns the key called id, making it if there is none.
+func (s *PKCS11) ensure(ctx context.Context, c *connection, id string, row algorithm) (crypto11.Signer, error) {
+	return s.settle(ctx, c, id, func() (removable, error) { return s.make(c, id, row) })
+}
+
+// removable is a key that can be taken back.
+type removable interface{ Delete() error }
+
+// settle returns the key called id, bringing it into the token by put if there
+// is none.
 //
-// A key it made is kept only once it was seen to be the only one. Seen
+// A key it put there is kept only once it was seen to be the only one. Seen
 // otherwise, it is taken back, nobody having been told of it, and after a
 // moment of its own length each process looks again.
-func (s *PKCS11) ensure(ctx context.Context, c *connection, id string, row algorithm) (crypto11.Signer, error) {
+func (s *PKCS11) settle(ctx context.Context, c *connection, id string, put func() (removable, error)) (crypto11.Signer, error) {
 	for try := 1; ; try++ {
-		var mine crypto11.Signer
+		var mine removable
 		key, err := s.find(ctx, c, id)
 		if models.KindOf(err) == models.KindNotFound {
-			if mine, err = s.make(c, id, row); err == nil {
+			if mine, err = put(); err == nil {
 				key, err = s.find(ctx, c, id)
 			}
 		}

@@ -47,7 +47,11 @@ func BuildCRL(issuer *x509.Certificate, signer crypto.Signer, number int64, this
 		NextUpdate:                models.UTC(nextUpdate),
 		RevokedCertificateEntries: revoked,
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, template, issuer, signer)
+	permitted := *issuer
+	if permitted.KeyUsage == 0 { // a CA from elsewhere whose certificate does not limit its key
+		permitted.KeyUsage = x509.KeyUsageCRLSign
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, template, &permitted, signer)
 	if err != nil {
 		return nil, fmt.Errorf("sign CRL %d: %w", number, err)
 	}

@@ -31,3 +31,21 @@ func (tx *Tx) Exec(statement string) error { return tx.session().Exec(statement)
 
 // Steps returns how many migrations there are.
 func Steps() int { return len(migrations()) }
+
+// InsertRow adds a row without gorm; false if only gorm can.
+func InsertRow(tx *Tx, row any) (bool, error) {
+	t := tx.tableOf(row)
+	if t == nil {
+		return false, nil
+	}
+	_, err := t.insert(tx.ctx, tx.Queries, row, nil)
+	return true, err
+}
+
+// ReadRow reads the row with an identifier by gorm and without it.
+func ReadRow(tx *Tx, id string, gorms, ours any) error {
+	if err := tx.session().Where("id = ?", id).Take(gorms).Error; err != nil {
+		return err
+	}
+	return tx.tableOf(ours).take(tx.ctx, tx.Queries, ours, "id = ?", []any{id})
+}

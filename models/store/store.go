@@ -103,18 +103,25 @@ func (s *Store) Write(ctx context.Context, fn func(tx *Tx) error) error {
 
 // with returns a session for one statement.
 func (q *Queries) with(ctx context.Context) *gorm.DB {
-	cause := ctx.Err()
-	if q.shield {
-		ctx = context.WithoutCancel(ctx)
-	}
+	ctx, cause := q.ready(ctx)
 	db := q.db.WithContext(ctx)
-	if q.broken != nil && *q.broken != nil {
-		cause = *q.broken
-	}
 	if cause != nil {
 		_ = db.AddError(cause) // makes the statement fail before it reaches the database
 	}
 	return db
+}
+
+// ready returns the context of one statement, or why it must not reach the
+// database.
+func (q *Queries) ready(ctx context.Context) (context.Context, error) {
+	cause := ctx.Err()
+	if q.shield {
+		ctx = context.WithoutCancel(ctx)
+	}
+	if q.broken != nil && *q.broken != nil {
+		cause = *q.broken
+	}
+	return ctx, cause
 }
 
 // check translates the error of a statement and remembers it in a transaction.

@@ -57,6 +57,14 @@ func (tx *Tx) session() *gorm.DB { return tx.with(tx.ctx) }
 // given); the transaction stays usable.
 func (tx *Tx) insert(row any, subject string, conflict ...string) (bool, error) {
 	stamp(row)
+	if t := tx.tableOf(row); t != nil {
+		ctx, err := tx.ready(tx.ctx)
+		if err != nil {
+			return false, tx.check(err, subject)
+		}
+		added, err := t.insert(ctx, tx.Queries, row, conflict)
+		return added, tx.check(err, subject)
+	}
 	ignore := clause.OnConflict{DoNothing: true}
 	for _, c := range conflict {
 		ignore.Columns = append(ignore.Columns, clause.Column{Name: c})
@@ -109,16 +117,31 @@ func (tx *Tx) save(row any, l lock, omit []string, condition string, args ...any
 	revision, updatedAt := *l.revision, *l.updatedAt
 	*l.revision, *l.updatedAt = revision+1, tx.clock()
 	stamp(row)
-	query := tx.session().Model(row).Where("id = ? AND revision = ?", l.id, revision)
+	full, arguments := "id = ? AND revision = ?", append([]any{l.id, revision}, args...)
 	if condition != "" {
-		query = query.Where(condition, args...)
+		full += " AND " + condition
 	}
-	res := query.Select("*").Omit(append(omit, "id", "created_at")...).UpdateColumns(row)
-	if res.Error == nil && res.RowsAffected == 1 {
+	changed, err := tx.write(row, append(slices.Clone(omit), "id", "created_at"), full, arguments)
+	if err == nil && changed == 1 {
 		return true, nil
 	}
 	*l.revision, *l.updatedAt = revision, updatedAt
-	return false, tx.check(res.Error, l.subject)
+	return false, tx.check(err, l.subject)
+}
+
+// write writes row, without the columns in omit, where the condition holds.
+func (tx *Tx) write(row any, omit []string, condition string, args []any) (changed int64, err error) {
+	if t := tx.tableOf(row); t != nil {
+		if condition, args, ok := expand(condition, args); ok {
+			ctx, err := tx.ready(tx.ctx)
+			if err != nil {
+				return 0, err
+			}
+			return t.update(ctx, tx.Queries, row, omit, condition, args)
+		}
+	}
+	res := tx.session().Model(row).Where(condition, args...).Select("*").Omit(omit...).UpdateColumns(row)
+	return res.RowsAffected, res.Error
 }
 
 // find returns the one row of T that meets the condition. An empty argument
@@ -133,6 +156,18 @@ func find[T any](ctx context.Context, q *Queries, subject, condition string, arg
 		ctx = context.WithoutCancel(ctx) // a lookup is over sooner than what could interrupt it has begun
 	}
 	row := new(T)
+	if t := q.tableOf(row); t != nil {
+		if condition, args, ok := expand(condition, args); ok {
+			ctx, err := q.ready(ctx)
+			if err == nil {
+				err = t.take(ctx, q, row, condition, args)
+			}
+			if err != nil {
+				return nil, q.check(err, subject)
+			}
+			return row, nil
+		}
+	}
 	if err := q.with(ctx).Where(condition, args...).Take(row).Error; err != nil {
 		return nil, q.check(err, subject)
 	}

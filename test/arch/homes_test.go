@@ -25,7 +25,7 @@ var homes = []home{
 	{"github.com/miekg/pkcs11/...", []string{"integrations/hsm"}},           // the errors crypto11 returns
 	{"github.com/thales-e-security/pool/...", []string{"integrations/hsm"}}, // the errors of its session pool
 	{"github.com/smallstep/pkcs7/...", []string{"models/pki/cms.go"}},
-	{"software.sslmate.com/src/go-pkcs12/...", []string{"models/pki/pkcs12.go"}},
+	{"software.sslmate.com/src/go-pkcs12/...", []string{"models/pki/credential.go"}},
 	{"github.com/zmap/zlint/v3/...", []string{"models/pki/lint.go"}},
 	{"github.com/zmap/zcrypto/...", []string{"models/pki/lint.go"}}, // the certificates zlint takes
 	{"github.com/robfig/cron/v3/...", []string{"models/policy"}},
@@ -44,7 +44,7 @@ var homes = []home{
 	{"github.com/google/uuid/...", []string{"models", "api/server"}},
 	{"github.com/prometheus/client_golang/...", []string{"cmd/trustloomd/app", "api/server", "integrations/temporald"}},
 
-	{"golang.org/x/crypto/cryptobyte/...", append([]string{"models/pki"}, protocols...)},
+	{"golang.org/x/crypto/cryptobyte/...", append([]string{"models/pki/...", "integrations/hsm"}, protocols...)},
 	{"golang.org/x/net/idna/...", []string{"models/pki"}},
 	{"golang.org/x/text/...", []string{"models/pki"}},
 	{"golang.org/x/sync/...", []string{"api/...", "cmd/...", "models/store", "integrations/..."}},
