@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/store"
 )
 
 // Interceptor translates the kinds of error into Temporal application errors,
@@ -32,8 +33,11 @@ type activityErrors struct {
 	interceptor.ActivityInboundInterceptorBase
 }
 
-// ExecuteActivity runs the activity and translates its error.
+// ExecuteActivity runs the activity, whose audit events then name the workflow
+// and its run, and translates its error.
 func (i *activityErrors) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	story := activity.GetInfo(ctx).WorkflowExecution
+	ctx = store.WithOrigin(ctx, store.Origin{WorkflowID: story.ID, RunID: story.RunID})
 	result, err := i.Next.ExecuteActivity(ctx, in)
 	if err == nil {
 		return result, nil

@@ -110,3 +110,36 @@ func (c *Client) AllEvents(ctx context.Context, f EventFilter) iter.Seq2[Event, 
 		return c.ListEvents(ctx, f)
 	})
 }
+
+// VerifyAudit goes on with a check of the audit log; the zero query begins one.
+func (c *Client) VerifyAudit(ctx context.Context, q AuditVerificationQuery) (*AuditVerification, error) {
+	return get[AuditVerification](ctx, c, path("audit", "verification"), EncodeQuery(q))
+}
+
+// ReadAuditChain returns a part of the chain of audit events.
+func (c *Client) ReadAuditChain(ctx context.Context, q AuditPartQuery) (*AuditPart, error) {
+	return get[AuditPart](ctx, c, path("audit", "chain"), EncodeQuery(q))
+}
+
+// ListAuditHeads returns signed heads of the audit log, by place.
+func (c *Client) ListAuditHeads(ctx context.Context, q AuditHeadQuery) (*AuditHeads, error) {
+	return get[AuditHeads](ctx, c, path("audit", "heads"), EncodeQuery(q))
+}
+
+// SignAuditHead has the head of the audit log signed now. If nothing happened
+// since the last one, that is returned.
+func (c *Client) SignAuditHead(ctx context.Context) (*AuditHead, error) {
+	return post[AuditHead](ctx, c, path("audit", "heads"), nil)
+}
+
+// DeviceTimeline returns one page of what happened to a device, oldest first.
+func (c *Client) DeviceTimeline(ctx context.Context, name string, q PageQuery) (*Page[TimelineEntry], error) {
+	return get[Page[TimelineEntry]](ctx, c, path("devices", name, "timeline"), EncodeQuery(q))
+}
+
+// WholeTimeline follows the pages of DeviceTimeline.
+func (c *Client) WholeTimeline(ctx context.Context, name string) iter.Seq2[TimelineEntry, error] {
+	return Collect(func(cursor string) (*Page[TimelineEntry], error) {
+		return c.DeviceTimeline(ctx, name, PageQuery{Limit: pageLimit, Cursor: cursor})
+	})
+}

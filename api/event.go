@@ -17,6 +17,7 @@ type Event struct {
 	Device     string            `json:"device,omitempty" example:"press-01"`
 	Request    string            `json:"request,omitempty" doc:"ID of the enrollment request"`
 	WorkflowID string            `json:"workflow_id,omitempty"`
+	RunID      string            `json:"run_id,omitempty" doc:"of the workflow"`
 	Details    map[string]string `json:"details,omitempty"`
 }
 
@@ -27,5 +28,9 @@ type EventFilter struct {
 	Subject string `query:"subject" doc:"ID of what the event is about"`
 	Device  string `query:"device" doc:"name of a device" example:"press-01"`
 	Request string `query:"request" doc:"ID of an enrollment request"`
+	Actor   string `query:"actor" doc:"who did it" example:"operator:alice"`
+
+	Since time.Time `query:"since" doc:"only those from this time on"`
+	Until time.Time `query:"until" doc:"only those before this time"`
 	PageQuery
 }

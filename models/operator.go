@@ -98,7 +98,9 @@ type Event struct {
 	DeviceID   DeviceID  `gorm:"index"`
 	RequestID  RequestID `gorm:"index"`
 	WorkflowID string
+	RunID      string            // of the workflow
 	Details    map[string]string `gorm:"serializer:json"` // never a secret
+	MAC        []byte            `gorm:"column:mac"`      // proves that Trustloom wrote it, see models/audit
 }
 
 // OutboxItem is a promise to tell Temporal something, written in the same

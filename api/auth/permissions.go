@@ -38,6 +38,7 @@ const (
 	WriteTokens        Permission = "tokens.write"
 	ReadAudit          Permission = "audit.read"
 	OwnSession         Permission = "session.own" // to know who one is, and to leave
+	VerifyAudit        Permission = "audit.verify"
 )
 
 // reading is what everybody with a token may do.
@@ -50,15 +51,15 @@ var roles = map[models.Role][]Permission{
 	models.RoleViewer:   {},
 	models.RoleOperator: {WriteRegistrations, WriteDevices, WithdrawRequests, RevokeCertificates},
 	models.RoleApprover: {DecideApprovals},
-	models.RoleAuditor:  {ReadOperators, ReadTokens, ReadAudit},
+	models.RoleAuditor:  {ReadOperators, ReadTokens, ReadAudit, VerifyAudit},
 	models.RoleAdmin: {WriteCAs, CreateDomains, ChangeDomains, WriteProfiles, WriteTruststores, WriteRegistrations,
-		WriteDevices, WithdrawRequests, DecideApprovals, RevokeCertificates, ReadOperators, WriteOperators, ReadTokens, WriteTokens, ReadAudit},
+		WriteDevices, WithdrawRequests, DecideApprovals, RevokeCertificates, ReadOperators, WriteOperators, ReadTokens, WriteTokens, ReadAudit, VerifyAudit},
 }
 
 // serverWide lists what reaches beyond any domain. Tokens limited to domains
 // are refused it whatever their role: otherwise one of them could make itself
 // an unlimited one.
-var serverWide = []Permission{WriteCAs, CreateDomains, WriteProfiles, WriteTruststores, ReadOperators, WriteOperators, ReadTokens, WriteTokens}
+var serverWide = []Permission{WriteCAs, CreateDomains, WriteProfiles, WriteTruststores, ReadOperators, WriteOperators, ReadTokens, WriteTokens, VerifyAudit}
 
 // Allowed reports whether a role includes a permission.
 func Allowed(role models.Role, p Permission) bool {

@@ -16,8 +16,9 @@ func (o *Operations) ListEvents(ctx context.Context, who Caller, f api.EventFilt
 	if err := auth.Authorize(who.Principal, auth.ReadAudit); err != nil {
 		return nil, err
 	}
-	filter := store.EventFilter{Page: pageOf(f.PageQuery), Action: f.Action, Noun: f.Noun, SubjectID: f.Subject, RequestID: models.RequestID(f.Request)}
-	for field, text := range map[string]string{"action": f.Action, "noun": f.Noun, "subject": f.Subject, "request": f.Request} {
+	filter := store.EventFilter{Page: pageOf(f.PageQuery), Action: f.Action, Noun: f.Noun, SubjectID: f.Subject, RequestID: models.RequestID(f.Request),
+		Actor: f.Actor, Since: f.Since, Until: f.Until}
+	for field, text := range map[string]string{"action": f.Action, "noun": f.Noun, "subject": f.Subject, "request": f.Request, "actor": f.Actor} {
 		if err := checkText(field, text, maxComment); err != nil {
 			return nil, err
 		}
@@ -45,6 +46,6 @@ func wireEvent(ctx context.Context, names *names, e *models.Event) (api.Event, e
 	device, err := names.device(ctx, e.DeviceID)
 	return api.Event{
 		ID: string(e.ID), At: e.At, Actor: e.Actor, Address: e.Address, Action: e.Action, Noun: e.Noun, Subject: e.SubjectID,
-		Domain: domain, Device: device, Request: string(e.RequestID), WorkflowID: e.WorkflowID, Details: e.Details,
+		Domain: domain, Device: device, Request: string(e.RequestID), WorkflowID: e.WorkflowID, RunID: e.RunID, Details: e.Details,
 	}, err
 }

@@ -32,10 +32,18 @@ type Stories interface {
 	Publish(ctx context.Context, id models.CAID) error
 }
 
+// AuditLog signs the head of the audit log. *activities.Sealer is the one
+// there is.
+type AuditLog interface {
+	SignHead(ctx context.Context) (*models.AuditHead, error)
+	TrustedKeys(ctx context.Context) ([]string, error)
+}
+
 // Config is what Operations is made of. Store and Stories are required.
 type Config struct {
 	Store   *store.Store
 	Stories Stories
+	Audit   AuditLog         // nil: heads are not signed here
 	Now     func() time.Time // time.Now unless set
 	Logger  *slog.Logger     // slog.Default() unless set
 
@@ -56,6 +64,7 @@ type Config struct {
 type Operations struct {
 	store         *store.Store
 	stories       Stories
+	audit         AuditLog
 	now           func() time.Time
 	logger        *slog.Logger
 	publicURL     string
@@ -68,7 +77,7 @@ type Operations struct {
 // New returns Operations over cfg.
 func New(cfg Config) *Operations {
 	o := &Operations{
-		store: cfg.Store, stories: cfg.Stories, now: cfg.Now, logger: cfg.Logger,
+		store: cfg.Store, stories: cfg.Stories, audit: cfg.Audit, now: cfg.Now, logger: cfg.Logger,
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), keyStores: cfg.KeyStores, authorityWait: cfg.AuthorityWait,
 		people: cfg.People, issuer: cfg.Issuer,
 	}

@@ -64,6 +64,7 @@ func TestTheClientSpeaksEveryRoute(t *testing.T) {
 	speakTruststores(t, ctx, c)
 	speakCertificates(t, ctx, w, c)
 	speakOperators(t, ctx, w, c)
+	speakAudit(t, ctx, w, c)
 	for _, op := range declared() {
 		if !w.succeeded[op.id] {
 			t.Errorf("the client has not got a success out of %s", op.id)
@@ -173,6 +174,28 @@ func speakOperators(t *testing.T, ctx context.Context, w *world, c *api.Client) 
 	}
 	if _, err := erna.FindSession(ctx); err == nil {
 		t.Error("the session goes on")
+	}
+}
+
+func speakAudit(t *testing.T, ctx context.Context, w *world, c *api.Client) {
+	head := done[*api.AuditHead](t)(c.SignAuditHead(ctx))
+	if again := done[*api.AuditHeads](t)(c.ListAuditHeads(ctx, api.AuditHeadQuery{})); len(again.Heads) != 1 || again.Heads[0] != *head {
+		t.Errorf("heads: %+v, want %+v", again, head)
+	}
+	part := done[*api.AuditPart](t)(c.ReadAuditChain(ctx, api.AuditPartQuery{}))
+	if len(part.Records) < head.Seq || part.Records[head.Seq-1].Hash != head.Hash {
+		t.Errorf("%d records for the head of place %d", len(part.Records), head.Seq)
+	}
+	v := done[*api.AuditVerification](t)(c.VerifyAudit(ctx, api.AuditVerificationQuery{Seq: head.Seq, Hash: head.Hash}))
+	if !v.Done || len(v.Findings) > 0 || v.Checked < head.Seq || v.Heads != 2 {
+		t.Errorf("verification: %+v", v)
+	}
+	wrong := api.AuditVerificationQuery{Seq: head.Seq - 1, Hash: head.Hash}
+	if v := done[*api.AuditVerification](t)(c.VerifyAudit(ctx, wrong)); len(v.Findings) != 1 || v.Findings[0].Kind != "head" {
+		t.Errorf("a head that was kept of another log: %+v", v)
+	}
+	if n := count(t, c.WholeTimeline(ctx, w.Alpha.Device)); n == 0 {
+		t.Error("the timeline is empty")
 	}
 }
 

@@ -121,9 +121,9 @@ func TestRolesAndPermissions(t *testing.T) {
 		models.RoleViewer:   {},
 		models.RoleOperator: {"CreateRegistration", "DeleteRegistration", "CreateDevice", "ArmDevice", "SuspendDevice", "ResumeDevice", "DecommissionDevice", "WithdrawRequest", "RevokeCertificate", "ReleaseCertificate"},
 		models.RoleApprover: {"DecideApproval"},
-		models.RoleAuditor:  {"ListOperators", "FindOperator", "ListTokens", "ListEvents"},
+		models.RoleAuditor:  {"ListOperators", "FindOperator", "ListTokens", "ListEvents", "VerifyAudit", "ReadAuditChain", "ListAuditHeads", "SignAuditHead"},
 	}
-	special := map[string]bool{"ListOperators": true, "FindOperator": true, "ListTokens": true, "ListEvents": true}
+	special := map[string]bool{"ListOperators": true, "FindOperator": true, "ListTokens": true, "ListEvents": true, "VerifyAudit": true, "ReadAuditChain": true, "ListAuditHeads": true}
 	for _, op := range declared() {
 		for role, ids := range granted {
 			want := (op.method == http.MethodGet && !special[op.id]) || op.id == "EndSession"

@@ -33,6 +33,11 @@ func declareDeviceRecords(s *surface) {
 		func(ctx context.Context, who operations.Caller, r *byName) (*api.Device, error) {
 			return s.ops.FindDevice(ctx, who, r.Name)
 		})
+	route(s, operation{id: "DeviceTimeline", method: http.MethodGet, path: "/devices/{name}/timeline", permission: auth.ReadDevices, status: 200,
+		summary: "Tell what happened to a device: requests, approvals, certificates, failures; oldest first."},
+		func(ctx context.Context, who operations.Caller, r *api.Timeline) (*api.Page[api.TimelineEntry], error) {
+			return s.ops.DeviceTimeline(ctx, who, r.Name, r.PageQuery)
+		})
 	route(s, operation{id: "ArmDevice", method: http.MethodPost, path: "/devices/{name}/onboarding", permission: auth.WriteDevices, status: 201,
 		summary: "Let a device be onboarded again. The answer, and no later one, holds the new secret; the old one is void."},
 		func(ctx context.Context, who operations.Caller, r *named[api.OnboardingArming]) (*api.Device, error) {

@@ -35,10 +35,7 @@ func declareOperators(s *surface) {
 		func(ctx context.Context, who operations.Caller, r *byName) (*none, error) {
 			return nil, s.ops.RevokeToken(ctx, who, r.Name)
 		})
-	route(s, operation{id: "ListEvents", method: http.MethodGet, path: "/audit", permission: auth.ReadAudit, status: 200, summary: "List the audit events, oldest first."},
-		func(ctx context.Context, who operations.Caller, r *api.EventFilter) (*api.Page[api.Event], error) {
-			return s.ops.ListEvents(ctx, who, *r)
-		})
+	declareAudit(s)
 }
 
 func declarePeople(s *surface) {

@@ -25,7 +25,7 @@ func (c *cli) devices() *cobra.Command {
 		Example: `  trustloom devices register press-01 --domain press-shop
   trustloom devices help press-01
   trustloom devices suspend press-01`,
-	}, c.deviceList(), c.deviceShow(), c.deviceRegister(), c.deviceArm(),
+	}, c.deviceList(), c.deviceShow(), c.deviceTimeline(), c.deviceRegister(), c.deviceArm(),
 		c.deviceChange("suspend", "Refuse a device everything until it is resumed",
 			"Refuse a device every certificate until it is resumed. Those that it has stay valid.", (*api.Client).SuspendDevice),
 		c.deviceChange("resume", "End the suspension of a device",

@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TRUSTLOOM_URL", "https://"+s.https)
+			env.Setenv("SERVER", "https://"+s.https)
 			env.Setenv("TRUSTLOOM_CA", filepath.Join(s.data, "tls", "ca.pem"))
 			env.Setenv("TRUSTLOOM_TOKEN_FILE", filepath.Join(s.data, "admin-token"))
 			env.Setenv("DATA", s.data)

@@ -24,10 +24,13 @@ const (
 // a time as microseconds since 1970; its driver converts by the declared type.
 var types = map[dialect]*strings.Replacer{
 	sqliteDialect: strings.NewReplacer("{text}", "TEXT", "{bytes}", "BLOB", "{int}", "INTEGER",
-		"{bool}", "BOOLEAN", "{time}", "DATETIME"),
+		"{bool}", "BOOLEAN", "{time}", "DATETIME", "{sqlite}", "", "{postgres}", elsewhere),
 	postgresDialect: strings.NewReplacer("{text}", `TEXT COLLATE "C"`, "{bytes}", "BYTEA", "{int}", "BIGINT",
-		"{bool}", "BOOLEAN", "{time}", "TIMESTAMPTZ"),
+		"{bool}", "BOOLEAN", "{time}", "TIMESTAMPTZ", "{sqlite}", elsewhere, "{postgres}", ""),
 }
+
+// elsewhere begins a statement of a migration that is for the other dialect.
+const elsewhere = "{elsewhere}"
 
 // gormConfig is what both dialects share. Nothing is logged by gorm: its lines
 // would show values.

@@ -28,7 +28,7 @@ func TestListsComeInPages(t *testing.T) {
 			_, e3 := tx.OpenApproval(&models.Approval{RequestID: r.ID, WorkflowID: name, State: models.ApprovalPending})
 			d := newDomain("d"+name, ca.ID)
 			errs := []error{e1, e2, e3, tx.InsertCA(newCA(name)), tx.InsertDomain(d), tx.InsertDevice(newDevice(name, domain.ID)),
-				tx.Audit(models.Event{SubjectID: name}), tx.InsertRegistration(&models.Registration{Name: name, DomainID: domain.ID}),
+				tx.Audit(models.Event{Actor: "system", SubjectID: name}), tx.InsertRegistration(&models.Registration{Name: name, DomainID: domain.ID}),
 				tx.InsertToken(&models.Token{Name: name, Hash: name, OperatorID: operator.ID})}
 			for range 2 {
 				errs = append(errs, tx.InsertProfile(&models.Profile{Name: name}), tx.InsertTruststore(&models.Truststore{Name: name}))

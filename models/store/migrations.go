@@ -28,6 +28,7 @@ func migrations() []migration {
 		{"2026-11-21 truststores of domains", truststoresOfDomains},
 		{"2026-11-21 access", access},
 		{"2026-11-21 profile aliases and limits", profileLimits},
+		{"2026-11-21 audit chain", auditChain},
 	}
 }
 
@@ -94,7 +95,7 @@ func appliedSteps(ctx context.Context, tx *sql.Tx) (map[string]bool, error) {
 
 func runStatements(ctx context.Context, tx *sql.Tx, d dialect, text string) error {
 	for _, statement := range strings.Split(types[d].Replace(text), ";\n") {
-		if statement = strings.TrimSpace(statement); statement == "" {
+		if statement = strings.TrimSpace(statement); statement == "" || strings.HasPrefix(statement, elsewhere) {
 			continue
 		}
 		if _, err := tx.ExecContext(ctx, statement); err != nil {

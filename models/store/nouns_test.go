@@ -333,7 +333,9 @@ func TestEvents(t *testing.T) {
 		defer s.Close()
 		e := models.Event{ID: "mine", Actor: "system", Action: "device.created", Noun: "device", SubjectID: "d1", DomainID: "x",
 			DeviceID: "d1", RequestID: "r1", Details: map[string]string{"name": "press-01"}}
-		write(t, s, func(tx *store.Tx) error { return errors.Join(tx.Audit(e), tx.Audit(models.Event{Noun: "certificate"})) })
+		write(t, s, func(tx *store.Tx) error {
+			return errors.Join(tx.Audit(e), tx.Audit(models.Event{Actor: "system", Noun: "certificate"}))
+		})
 		for name, f := range map[string]store.EventFilter{
 			"action": {Action: "device.created"}, "noun": {Noun: "device"}, "subject": {SubjectID: "d1"}, "device": {DeviceID: "d1"},
 			"request": {RequestID: "r1"}, "domains": {Domains: []models.DomainID{"x", "y"}},

@@ -54,6 +54,25 @@ CREATE INDEX approvals_domain ON public.approvals USING btree (domain_id, id)
 CREATE UNIQUE INDEX approvals_pkey ON public.approvals USING btree (id)
 CREATE UNIQUE INDEX approvals_request_id_key ON public.approvals USING btree (request_id)
 CREATE INDEX approvals_state ON public.approvals USING btree (state, id)
+audit_blocks.last_seq bigint not null
+audit_blocks.first_seq bigint not null
+audit_blocks.position bigint not null
+audit_blocks.format bigint not null
+audit_blocks.entries bytea
+audit_blocks.hash bytea
+audit_blocks.sealed_at timestamp with time zone not null
+audit_blocks constraint audit_blocks_first_seq_key UNIQUE (first_seq)
+audit_blocks constraint audit_blocks_pkey PRIMARY KEY (last_seq)
+CREATE UNIQUE INDEX audit_blocks_first_seq_key ON public.audit_blocks USING btree (first_seq)
+CREATE UNIQUE INDEX audit_blocks_pkey ON public.audit_blocks USING btree (last_seq)
+audit_heads.seq bigint not null
+audit_heads.hash bytea
+audit_heads.at timestamp with time zone not null
+audit_heads.key_id text collate "C" not null
+audit_heads.certificate bytea
+audit_heads.signature bytea
+audit_heads constraint audit_heads_pkey PRIMARY KEY (seq)
+CREATE UNIQUE INDEX audit_heads_pkey ON public.audit_heads USING btree (seq)
 cas.id text collate "C" not null
 cas.name text collate "C" not null
 cas.type text collate "C" not null
@@ -199,11 +218,20 @@ events.device_id text collate "C" not null
 events.request_id text collate "C" not null
 events.workflow_id text collate "C" not null
 events.details text collate "C"
+events.position bigint not null default 
+CASE
+    WHEN (pg_current_xact_id() IS NULL) THEN (0)::bigint
+    ELSE nextval('events_position'::regclass)
+END
+events.run_id text collate "C" not null default ''::text
+events.mac bytea
 events constraint events_pkey PRIMARY KEY (id)
 CREATE INDEX events_action ON public.events USING btree (action, id)
 CREATE INDEX events_device ON public.events USING btree (device_id, id) WHERE (device_id <> ''::text)
 CREATE INDEX events_domain ON public.events USING btree (domain_id, id) WHERE (domain_id <> ''::text)
 CREATE INDEX events_noun ON public.events USING btree (noun, id) WHERE (noun <> ALL (ARRAY['certificate'::text, 'request'::text]))
+CREATE INDEX events_operator ON public.events USING btree (actor, id) WHERE (actor ~~ 'operator:%'::text)
+CREATE UNIQUE INDEX events_order ON public.events USING btree ("position")
 CREATE UNIQUE INDEX events_pkey ON public.events USING btree (id)
 CREATE INDEX events_request ON public.events USING btree (request_id, id) WHERE (request_id <> ''::text)
 CREATE INDEX events_subject ON public.events USING btree (subject_id, id)

@@ -49,6 +49,23 @@ CREATE TABLE approvals (
 );
 CREATE INDEX approvals_domain ON approvals (domain_id, id);
 CREATE INDEX approvals_state ON approvals (state, id);
+CREATE TABLE audit_blocks (
+	last_seq INTEGER NOT NULL PRIMARY KEY,
+	first_seq INTEGER NOT NULL UNIQUE,
+	position INTEGER NOT NULL,
+	format INTEGER NOT NULL,
+	entries BLOB,
+	hash BLOB,
+	sealed_at DATETIME NOT NULL
+);
+CREATE TABLE audit_heads (
+	seq INTEGER NOT NULL PRIMARY KEY,
+	hash BLOB,
+	at DATETIME NOT NULL,
+	key_id TEXT NOT NULL,
+	certificate BLOB,
+	signature BLOB
+);
 CREATE TABLE cas (
 	id TEXT NOT NULL PRIMARY KEY,
 	name TEXT NOT NULL UNIQUE,
@@ -165,7 +182,8 @@ CREATE TABLE domains (
 	updated_at DATETIME NOT NULL
 , operations TEXT, truststores TEXT, aliases TEXT);
 CREATE TABLE events (
-	id TEXT NOT NULL PRIMARY KEY,
+	position INTEGER PRIMARY KEY,
+	id TEXT NOT NULL UNIQUE,
 	at DATETIME NOT NULL,
 	actor TEXT NOT NULL,
 	address TEXT NOT NULL,
@@ -176,12 +194,15 @@ CREATE TABLE events (
 	device_id TEXT NOT NULL,
 	request_id TEXT NOT NULL,
 	workflow_id TEXT NOT NULL,
-	details TEXT
+	run_id TEXT NOT NULL DEFAULT '',
+	details TEXT,
+	mac BLOB
 );
 CREATE INDEX events_action ON events (action, id);
 CREATE INDEX events_device ON events (device_id, id) WHERE device_id <> '';
 CREATE INDEX events_domain ON events (domain_id, id) WHERE domain_id <> '';
 CREATE INDEX events_noun ON events (noun, id) WHERE noun NOT IN ('certificate', 'request');
+CREATE INDEX events_operator ON events (actor, id) WHERE actor LIKE 'operator:%';
 CREATE INDEX events_request ON events (request_id, id) WHERE request_id <> '';
 CREATE INDEX events_subject ON events (subject_id, id);
 CREATE TABLE logins (

@@ -97,12 +97,15 @@ func TestEveryFieldHasItsColumn(t *testing.T) {
 			s := fixture.Open(t, url(t))
 			for _, row := range []any{&models.CA{}, &models.CRL{}, &models.Domain{}, &models.Profile{}, &models.Truststore{}, &models.Registration{},
 				&models.Device{}, &models.Request{}, &models.Certificate{}, &models.Approval{}, &models.ApprovalDecision{}, &models.Operator{},
-				&models.Token{}, &models.Event{}, &models.OutboxItem{}, &store.Answer{}} {
+				&models.Token{}, &models.Event{}, &models.OutboxItem{}, &store.Answer{}, &models.AuditBlock{}, &models.AuditHead{}} {
 				table, want, err := store.Columns(row)
 				if err != nil {
 					t.Fatal(err)
 				}
 				got := lines(t, s, columns[dialect], table)
+				if table == "events" { // what only the database fills in
+					got = slices.DeleteFunc(got, func(c string) bool { return c == "position" })
+				}
 				slices.Sort(got)
 				slices.Sort(want)
 				if diff := cmp.Diff(want, got); diff != "" {

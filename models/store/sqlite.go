@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gorm.io/driver/sqlite"
@@ -32,9 +33,10 @@ const (
 // transactions change is then copied once for more of them.
 var writerPragmas = []string{"journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32000)", "wal_autocheckpoint(4000)"}
 
-// openSQLite opens or creates the file at path: one connection for the writer
+// openSQLite opens or creates the file of the URL: one connection for the writer
 // and a pool of readers.
-func openSQLite(ctx context.Context, cfg Config, path string) (*Store, error) {
+func openSQLite(ctx context.Context, cfg Config) (*Store, error) {
+	path := strings.TrimPrefix(cfg.URL, "sqlite:")
 	if path == "" || path == ":memory:" {
 		return nil, models.Errorf(models.KindInvalid, "the database URL sqlite:<path> must name a file")
 	}

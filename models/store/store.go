@@ -24,6 +24,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/audit"
 )
 
 // Config says which database to open.
@@ -31,6 +32,7 @@ type Config struct {
 	URL      string           // "sqlite:<path>" or "postgres://…"
 	Now      func() time.Time // the clock; nil means time.Now
 	MaxConns int              // connections to PostgreSQL (default 20), or readers of SQLite (default 4)
+	AuditKey audit.Key        // authenticates audit events; all processes of an installation have the same
 }
 
 // Store is an open database. It is safe for concurrent use.
@@ -40,6 +42,8 @@ type Store struct {
 	writer *writer // SQLite only
 	sealed bool    // opened by Inspect, for reading only
 	close  func() error
+
+	sealing sealing // of audit events, PostgreSQL only
 }
 
 // Queries are the read methods that Store and Tx share. On a Store they see
@@ -47,6 +51,7 @@ type Store struct {
 type Queries struct {
 	db     *gorm.DB
 	now    func() time.Time
+	key    audit.Key
 	shield bool   // statements share a transaction with others and must not be interrupted
 	broken *error // the first failure of a transaction, nil outside one
 }
@@ -58,13 +63,19 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	open := openPostgres
 	switch {
 	case strings.HasPrefix(cfg.URL, "sqlite:"):
-		return openSQLite(ctx, cfg, strings.TrimPrefix(cfg.URL, "sqlite:"))
+		open = openSQLite
 	case strings.HasPrefix(cfg.URL, "postgres://"), strings.HasPrefix(cfg.URL, "postgresql://"):
-		return openPostgres(ctx, cfg)
+	default:
+		return nil, models.Errorf(models.KindInvalid, "the database URL is neither sqlite:<path> nor postgres://user@host/name")
 	}
-	return nil, models.Errorf(models.KindInvalid, "the database URL is neither sqlite:<path> nor postgres://user@host/name")
+	s, err := open(ctx, cfg)
+	if err == nil {
+		s.key = cfg.AuditKey
+	}
+	return s, err
 }
 
 // Close lets the writes that were begun finish and closes all connections.
@@ -95,10 +106,14 @@ func (s *Store) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	if s.sealed {
 		return models.Errorf(models.KindInvalid, "the database was opened for reading only")
 	}
-	if s.writer != nil {
-		return s.writer.write(ctx, fn)
+	keyed := func(tx *Tx) error {
+		tx.key = s.key
+		return fn(tx)
 	}
-	return s.writePostgres(ctx, fn)
+	if s.writer != nil {
+		return s.writer.write(ctx, keyed)
+	}
+	return s.writePostgres(ctx, keyed)
 }
 
 // with returns a session for one statement.

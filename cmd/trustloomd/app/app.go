@@ -23,6 +23,7 @@ import (
 	"github.com/trustloom/trustloom/integrations/issuer"
 	"github.com/trustloom/trustloom/integrations/temporald"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/audit"
 	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/store"
 	"github.com/trustloom/trustloom/workflows"
@@ -38,6 +39,7 @@ type App struct {
 	engine  *temporald.Engine
 	acts    *activities.Set
 	stories *workflows.Client
+	sealer  *activities.Sealer
 	metrics *prometheus.Registry
 	people  *auth.People // nil without --operator-ca
 	closers []func() error
@@ -61,10 +63,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	a.announce()
 	background, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
+	sealed := make(chan struct{})
 	go func() { defer close(done); a.relay(background) }()
+	go func() { defer close(sealed); a.seal(background) }()
 	err := a.server.Run(ctx)
 	stop()
 	<-done
+	<-sealed
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		err = errors.Join(err, cause)
 	}
@@ -137,7 +142,11 @@ func (a *App) openListeners(context.Context) error {
 }
 
 func (a *App) openStore(ctx context.Context) (err error) {
-	a.store, err = store.Open(ctx, store.Config{URL: a.cfg.DatabaseURL, Now: time.Now})
+	sealing, err := hsm.LoadOrCreateSealingKey(a.cfg.SealingKeyFile)
+	if err != nil {
+		return err
+	}
+	a.store, err = store.Open(ctx, store.Config{URL: a.cfg.DatabaseURL, Now: time.Now, AuditKey: audit.NewKey(sealing)})
 	if err == nil {
 		a.onClose(a.store.Close)
 	}
@@ -155,6 +164,7 @@ func (a *App) openKeys(context.Context) error {
 	}
 	a.onClose(software.Close)
 	a.keys = hsm.Stores{models.StoreSoftware: software}
+	a.openSealer(activities.AuditKeyName(sealing))
 	if a.cfg.PKCS11Module == "" {
 		return nil
 	}

@@ -54,6 +54,8 @@ type Config struct {
 	TLSKey             string
 	TLSNames           []string
 	CRLValidity        string
+	AuditKeyStore      string
+	AuditHeadInterval  time.Duration
 	EnrollWait         time.Duration
 	TrustedProxies     []string
 	AuthFailures       int
@@ -104,6 +106,8 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.TLSKey, "tls-key", "", "PEM file with the key of --tls-cert")
 	fs.StringSliceVar(&c.TLSNames, "tls-names", nil, "further host names and addresses for the server's own TLS certificate")
 	fs.StringVar(&c.CRLValidity, "crl-validity", "7d", "from thisUpdate to nextUpdate; a new CRL comes at half of it")
+	fs.StringVar(&c.AuditKeyStore, "audit-key-store", "", "where the key that signs the audit log is: software or pkcs11 (default pkcs11 if there is a token)")
+	fs.DurationVar(&c.AuditHeadInterval, "audit-head-interval", time.Hour, "how often the head of the audit log is signed; also at every stop")
 	fs.DurationVar(&c.EnrollWait, "enroll-wait", 5*time.Second, "how long a device waits for its workflow before it is told to come back")
 	c.bindAccess(fs)
 	fs.IntVar(&c.EnrollBacklog, "enroll-backlog", 1000, "how many accepted requests may wait for a workflow engine that is away")
@@ -200,6 +204,12 @@ func (c *Config) defaults() {
 	within(&c.SealingKeyFile, "sealing.key")
 	within(&c.PayloadKeyFile, "payload.key")
 	within(&c.TLSDir, "tls")
+	if c.AuditKeyStore == "" {
+		c.AuditKeyStore = models.StoreSoftware
+		if c.PKCS11Module != "" {
+			c.AuditKeyStore = models.StorePKCS11
+		}
+	}
 	if c.DatabaseURL == "" {
 		c.DatabaseURL = "sqlite:" + filepath.Join(c.DataDir, "trustloom.db")
 	}
@@ -236,6 +246,9 @@ func (c *Config) check() error {
 	}
 	if c.PKCS11Module != "" && c.PKCS11Token == "" {
 		return fmt.Errorf("--pkcs11-module needs --pkcs11-token")
+	}
+	if err := c.checkAudit(); err != nil {
+		return err
 	}
 	if _, err := models.ParseDuration(c.CRLValidity); err != nil {
 		return fmt.Errorf("--crl-validity: %s", models.PublicText(err))

@@ -22,7 +22,7 @@ import (
 // interfaces mounts what operators, devices and relying parties talk to.
 func (a *App) interfaces(mounts *server.Config) {
 	ops := operations.New(operations.Config{
-		Store: a.store, Stories: a.stories, Now: time.Now, Logger: a.log, PublicURL: a.cfg.PublicURL,
+		Store: a.store, Stories: a.stories, Audit: a.sealer, Now: time.Now, Logger: a.log, PublicURL: a.cfg.PublicURL,
 		KeyStores: slices.Sorted(maps.Keys(a.keys)), People: a.people,
 	})
 	guard := a.guard()
