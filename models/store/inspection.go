@@ -31,7 +31,7 @@ func Inspect(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.sealed = true
+	s.sealed, s.key = true, cfg.AuditKey
 	if err := s.ofThisVersion(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
