@@ -62,6 +62,7 @@ var nounKinds = map[string]struct{ name, id string }{
 var filterKinds = map[string]string{
 	"domain": "domain", "device": "device", "request": "request", "subject": "certificate", "serial": "serial",
 	"limit": "", "cursor": "", "state": "", "status": "", "expires_before": "", "action": "", "noun": "", "version": "", "format": "",
+	"actor": "", "since": "", "until": "", "after": "", "seq": "", "hash": "",
 }
 
 // memberKinds says what a member of a body refers to; "" to nothing. Members
