@@ -85,7 +85,7 @@ func (h *REST) identify(ctx context.Context, s *Submission, peer est.Peer) (err 
 		return err
 	}
 	switch presented := s.Who.Certificate; {
-	case presented.ProfileName == s.Profile:
+	case presented.ProfileName == s.Domain.ProfileNamed(s.Profile):
 		s.Kind, s.Predecessor = models.KindRenewal, presented
 		return pki.SameSubjectAndSAN(s.CSR, peer.Certificates[0])
 	case presented.Kind == models.CertificateDomainCredential:

@@ -101,11 +101,7 @@ func (a *agent) send(ctx context.Context, h *holding, p *pending, current *pair)
 		return 0, err
 	}
 	defer client.Close()
-	enroll := client.SimpleEnroll
-	if p.Predecessor != "" {
-		enroll = client.SimpleReenroll
-	}
-	result, err := enroll(ctx, p.Request)
+	result, err := ask(ctx, client, p)
 	switch models.KindOf(err) {
 	case models.KindInvalid, models.KindDenied, models.KindConflict: // this request will not be answered otherwise
 		if forgotten := h.store.forget(); forgotten != nil {

@@ -18,6 +18,7 @@ import (
 const (
 	typePKCS10    = "application/pkcs10"
 	typePKCS7     = "application/pkcs7-mime"
+	typeCSRAttrs  = "application/csrattrs"
 	typeCertsOnly = typePKCS7 + "; smime-type=certs-only"
 )
 
@@ -50,9 +51,29 @@ func encodeCertsOnly(certs []*x509.Certificate) ([]byte, error) {
 // decodeCertsOnly reads the body of an answer: base64 with any white space
 // (RFC 8951 §3.1), or DER, as some servers send it.
 func decodeCertsOnly(body []byte) ([]*x509.Certificate, error) {
+	message, err := decodeAnswer(body)
+	if err != nil {
+		return nil, err
+	}
+	return pki.ParseCertsOnly(message)
+}
+
+// decodeCSRAttrs reads the body of the answer to csrattrs.
+func decodeCSRAttrs(body []byte) (pki.CSRAttrs, error) {
+	message, err := decodeAnswer(body)
+	if err != nil {
+		return pki.CSRAttrs{}, err
+	}
+	return pki.ParseCSRAttrs(message)
+}
+
+// decodeAnswer returns the DER of a body. The first octet of a sequence is a
+// digit in base64, but its length is not: it has its high bit, or is followed
+// by an element.
+func decodeAnswer(body []byte) ([]byte, error) {
 	const sequence = 0x30
-	if len(body) > 1 && body[0] == sequence && body[1] >= 0x80 {
-		return pki.ParseCertsOnly(body)
+	if len(body) > 1 && body[0] == sequence && (body[1] >= 0x80 || len(body) == int(body[1])+2) {
+		return body, nil
 	}
 	packed := bytes.Join(bytes.Fields(body), nil)
 	message := make([]byte, base64.StdEncoding.DecodedLen(len(packed)))
@@ -60,7 +81,7 @@ func decodeCertsOnly(body []byte) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, models.Errorf(models.KindInvalid, "the answer is neither base64 nor DER").Because(err)
 	}
-	return pki.ParseCertsOnly(message[:n])
+	return message[:n], nil
 }
 
 // decodeEnrollBody reads the body of simpleenroll and simplereenroll, whatever

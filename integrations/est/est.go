@@ -57,4 +57,7 @@ type Backend interface {
 	SimpleEnroll(ctx context.Context, label Label, csr *pki.CSR, peer Peer) (Result, error)
 	// SimpleReenroll is RFC 7030 §4.2.2.
 	SimpleReenroll(ctx context.Context, label Label, csr *pki.CSR, peer Peer) (Result, error)
+	// CSRAttrs returns what a request should contain (RFC 7030 §4.5), nothing
+	// if it is empty. Nobody has to authenticate for it.
+	CSRAttrs(ctx context.Context, label Label, peer Peer) (pki.CSRAttrs, error)
 }

@@ -168,3 +168,15 @@ func newClient(t testing.TB, cfg ClientConfig) *Client {
 	t.Cleanup(client.Close)
 	return client
 }
+
+// wanted is what the plant wants to see in a request; the domain_credential
+// profile wants nothing.
+var wanted = pki.CSRAttrs{ChallengePassword: true, Key: models.ECP384, Subject: []pki.Attribute{{OID: "2.5.4.10", Value: "Plant"}, {OID: "2.5.4.3"}},
+	Extensions: []pki.ExtensionTemplate{{OID: "2.5.29.37", Value: []byte{0x30, 0x0a, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2}}, {OID: "2.5.29.17", Critical: true}}}
+
+func (p *plant) CSRAttrs(_ context.Context, label Label, _ Peer) (pki.CSRAttrs, error) {
+	if label.Profile == "domain_credential" {
+		return pki.CSRAttrs{}, p.domain(label)
+	}
+	return wanted, p.domain(label)
+}

@@ -65,3 +65,20 @@ func FuzzParsePath(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCSRAttrsBody checks that every answer to csrattrs is read or refused.
+func FuzzCSRAttrsBody(f *testing.F) {
+	encoded, err := pki.MarshalCSRAttrs(wanted)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(encoded)
+	f.Add(encodeBase64(encoded))
+	f.Add([]byte{0x30, 0})
+	f.Add([]byte("MAA="))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, err := decodeCSRAttrs(body); err != nil && models.KindOf(err) != models.KindInvalid {
+			t.Errorf("%v is not KindInvalid", err)
+		}
+	})
+}

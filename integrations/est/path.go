@@ -18,6 +18,7 @@ const (
 	opCACerts        = "cacerts"
 	opSimpleEnroll   = "simpleenroll"
 	opSimpleReenroll = "simplereenroll"
+	opCSRAttrs       = "csrattrs"
 )
 
 // methods are the HTTP methods of each operation, for the Allow header too.
@@ -25,12 +26,11 @@ var methods = map[string][]string{
 	opCACerts:        {http.MethodGet, http.MethodHead},
 	opSimpleEnroll:   {http.MethodPost},
 	opSimpleReenroll: {http.MethodPost},
+	opCSRAttrs:       {http.MethodGet, http.MethodHead},
 }
 
-// absent are the operations that are not offered, and what to do instead. A
-// 404 for csrattrs says that no attributes are asked for (RFC 7030 §4.5.2).
+// absent are the operations that are not offered, and what to do instead.
 var absent = map[string]string{
-	"csrattrs":     "there are no CSR attributes: send what the device knows, the profile decides",
 	"fullcmc":      "fullcmc is not offered; use simpleenroll or simplereenroll",
 	"serverkeygen": "serverkeygen is not offered; make the key on the device and use simpleenroll",
 }
@@ -54,7 +54,7 @@ func parsePath(path string) (Label, string, error) {
 		return Label{}, "", notFound("%s", why)
 	}
 	if methods[operation] == nil {
-		return Label{}, "", notFound("the path does not end in an operation of EST: cacerts, simpleenroll or simplereenroll")
+		return Label{}, "", notFound("the path does not end in an operation of EST: cacerts, csrattrs, simpleenroll or simplereenroll")
 	}
 	label, ok := parseLabel(segments[:len(segments)-1])
 	switch {

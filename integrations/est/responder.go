@@ -54,6 +54,8 @@ func (s *responder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		switch operation {
 		case opCACerts:
 			err = s.caCerts(w, r, label)
+		case opCSRAttrs:
+			err = s.csrAttrs(w, r, label)
 		case opSimpleEnroll:
 			err = s.enroll(w, r, label, s.backend.SimpleEnroll)
 		case opSimpleReenroll:
@@ -88,6 +90,30 @@ func (s *responder) caCerts(w http.ResponseWriter, r *http.Request, label Label)
 		return err
 	}
 	writeCertsOnly(w, body)
+	return nil
+}
+
+// csrAttrs answers 204 if nothing is wanted (RFC 7030 §4.5.2). Credentials are
+// not needed, and ones that cannot be read are none.
+func (s *responder) csrAttrs(w http.ResponseWriter, r *http.Request, label Label) error {
+	peer, err := PeerOf(r, s.requestID(r))
+	if err != nil {
+		peer = Peer{}
+	}
+	wanted, err := s.backend.CSRAttrs(r.Context(), label, peer)
+	if err != nil {
+		return err
+	}
+	if wanted.Empty() {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	encoded, err := pki.MarshalCSRAttrs(wanted)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Transfer-Encoding", "base64")
+	writeBody(w, http.StatusOK, typeCSRAttrs, encodeBase64(encoded))
 	return nil
 }
 

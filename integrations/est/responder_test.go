@@ -115,22 +115,31 @@ func TestResponder(t *testing.T) {
 		"no domain, with slash":  {method: "GET", path: est + "cacerts/", status: 404, says: "use /.well-known/est/{domain}/cacerts"},
 		"nothing but the prefix": {method: "GET", path: est, status: 404},
 		"no operation":           {method: "GET", path: est + "press-shop", status: 404, says: "the path does not end in an operation"},
-		"csrattrs":               {method: "GET", path: est + "press-shop/csrattrs", status: 404, says: "there are no CSR attributes"},
-		"fullcmc":                {path: est + "press-shop/fullcmc", body: csr, status: 404, says: "fullcmc is not offered"},
-		"serverkeygen":           {path: est + "press-shop/tls_server/serverkeygen", body: csr, status: 404, says: "serverkeygen is not offered"},
-		"dots":                   {path: est + "../press-shop/simpleenroll", body: csr, status: 404},
-		"escaped dots":           {path: est + "%2e%2e/simpleenroll", body: csr, status: 404},
-		"an escaped slash":       {path: est + "press-shop%2fx/simpleenroll", body: csr, status: 404},
-		"an escaped letter":      {path: est + "%70ress-shop/simpleenroll", body: csr, status: 404},
-		"a unicode slash":        {path: est + "press-shop∕x/simpleenroll", body: csr, status: 404},
-		"upper case":             {path: est + "Press-Shop/simpleenroll", body: csr, status: 404},
-		"a label of 2 KB":        {path: est + strings.Repeat("a", 2048) + "/simpleenroll", body: csr, status: 404},
-		"an empty segment":       {path: est + "press-shop//simpleenroll", body: csr, status: 404},
-		"two slashes at the end": {path: est + "press-shop/simpleenroll//", body: csr, status: 404},
-		"four segments":          {path: est + "a/b/c/simpleenroll", body: csr, status: 404},
-		"a tilde too many":       {path: est + "press-shop~a~b/simpleenroll", body: csr, status: 404},
-		"a tilde and a segment":  {path: est + "press-shop~a/b/simpleenroll", body: csr, status: 404},
-		"a tilde and no profile": {path: est + "press-shop~/simpleenroll", body: csr, status: 404},
+		"csrattrs":               {method: "GET", path: est + "press-shop/csrattrs", header: http.Header{}, status: 200, answer: map[string]string{"Content-Type": "application/csrattrs", "Content-Transfer-Encoding": "base64"}},
+		"csrattrs of a profile that wants nothing":      {method: "GET", path: est + "press-shop/domain_credential/csrattrs", status: 204},
+		"csrattrs with credentials that cannot be read": {method: "GET", path: est + "press-shop/csrattrs", header: good("Authorization", "Basic ???"), status: 200},
+		"POST csrattrs":                     {path: est + "press-shop/csrattrs", body: csr, status: 405, answer: map[string]string{"Allow": "GET, HEAD"}},
+		"E16 fullcmc with a message inside": {path: est + "press-shop/fullcmc", header: http.Header{"Content-Type": {"application/pkcs7-mime; smime-type=CMC-request"}}, body: bytes.Repeat([]byte{0x30, 0x80}, 20000), status: 404, says: "fullcmc is not offered"},
+		"E12 dots":                          {path: est + "../simpleenroll", body: csr, status: 404},
+		"E12 escaped dots":                  {path: est + "%2e%2e/simpleenroll", body: csr, status: 404},
+		"E12 an escaped slash":              {path: est + "press-shop%2ftls_server/simpleenroll", body: csr, status: 404},
+		"E12 a slash of unicode":            {path: est + "press-shop%E2%88%95tls_server/simpleenroll", body: csr, status: 404},
+		"E12 a label of 2 KiB":              {path: est + strings.Repeat("a", 2048) + "/simpleenroll", body: csr, status: 404},
+		"fullcmc":                           {path: est + "press-shop/fullcmc", body: csr, status: 404, says: "fullcmc is not offered"},
+		"serverkeygen":                      {path: est + "press-shop/tls_server/serverkeygen", body: csr, status: 404, says: "serverkeygen is not offered"},
+		"dots":                              {path: est + "../press-shop/simpleenroll", body: csr, status: 404},
+		"escaped dots":                      {path: est + "%2e%2e/simpleenroll", body: csr, status: 404},
+		"an escaped slash":                  {path: est + "press-shop%2fx/simpleenroll", body: csr, status: 404},
+		"an escaped letter":                 {path: est + "%70ress-shop/simpleenroll", body: csr, status: 404},
+		"a unicode slash":                   {path: est + "press-shop∕x/simpleenroll", body: csr, status: 404},
+		"upper case":                        {path: est + "Press-Shop/simpleenroll", body: csr, status: 404},
+		"a label of 2 KB":                   {path: est + strings.Repeat("a", 2048) + "/simpleenroll", body: csr, status: 404},
+		"an empty segment":                  {path: est + "press-shop//simpleenroll", body: csr, status: 404},
+		"two slashes at the end":            {path: est + "press-shop/simpleenroll//", body: csr, status: 404},
+		"four segments":                     {path: est + "a/b/c/simpleenroll", body: csr, status: 404},
+		"a tilde too many":                  {path: est + "press-shop~a~b/simpleenroll", body: csr, status: 404},
+		"a tilde and a segment":             {path: est + "press-shop~a/b/simpleenroll", body: csr, status: 404},
+		"a tilde and no profile":            {path: est + "press-shop~/simpleenroll", body: csr, status: 404},
 	}
 	p := newPlant()
 	server := serve(t, p)
@@ -176,7 +185,7 @@ func (x exchange) run(t *testing.T, p *plant, server *httptest.Server) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	if answer.StatusCode != http.StatusOK && strings.Count(string(body), "\n") != 1 {
+	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusNoContent && strings.Count(string(body), "\n") != 1 {
 		t.Errorf("not one line: %q", body)
 	}
 	if after, _ := p.calls(); (after > before) != x.backend {

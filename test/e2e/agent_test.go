@@ -145,6 +145,14 @@ func TestAgent(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a domain that demands channel binding", func(t *testing.T) {
+		yes, no := true, false
+		must(p.api.ChangeDomain(background(), p.domain, api.DomainChange{ChannelBinding: &yes}))(t)
+		b := withAgent(t, p.register(t, "bound-01"))
+		b.agent(0, "enroll")
+		b.serial()
+		must(p.api.ChangeDomain(background(), p.domain, api.DomainChange{ChannelBinding: &no}))(t)
+	})
 	t.Run("onboarding and renewal", func(t *testing.T) { onboardAndRenew(t, a) })
 	t.Run("hook refuses", func(t *testing.T) { hookRefuses(t, a) })
 	t.Run("renewal killed at every step", func(t *testing.T) { renewalKilled(t, a) })
