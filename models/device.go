@@ -14,10 +14,15 @@ const (
 	ESTIDevID   OnboardingMethod = "est-idevid"   // TLS client certificate (RFC 7030 §3.3.2)
 	// RESTPassword is HTTP Basic with a one-time secret at POST /api/v1/enroll.
 	RESTPassword OnboardingMethod = "rest-password"
+	// Manual and OTPDownload are for devices that cannot make a key: Trustloom
+	// does, and an operator fetches it, or a person at the device with a
+	// one-time code.
+	Manual      OnboardingMethod = "manual"
+	OTPDownload OnboardingMethod = "otp-download"
 )
 
 // OnboardingMethods lists the methods, in the order of the help texts.
-var OnboardingMethods = []OnboardingMethod{ESTPassword, ESTIDevID, RESTPassword}
+var OnboardingMethods = []OnboardingMethod{ESTPassword, ESTIDevID, RESTPassword, Manual, OTPDownload}
 
 // HasSecret reports whether a device proves itself with a one-time secret.
 func (m OnboardingMethod) HasSecret() bool { return m == ESTPassword || m == RESTPassword }

@@ -36,6 +36,7 @@ type (
 	CRLID                 string
 	EventID               string
 	OutboxID              string
+	DeliveryID            string
 )
 
 // NewID returns a fresh UUIDv7 (RFC 9562 §5.7) as any of the identifier types.

@@ -23,6 +23,7 @@ const (
 	AuthIDevID           AuthMethod = "idevid"
 	AuthDomainCredential AuthMethod = "domain-credential"
 	AuthPredecessor      AuthMethod = "predecessor" // the certificate being renewed
+	AuthOperator         AuthMethod = "operator"    // an authenticated operator asks for the device
 )
 
 // Request is one enrollment attempt. Its Key makes it unique: a client that

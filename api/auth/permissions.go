@@ -26,6 +26,7 @@ const (
 	WriteRegistrations Permission = "registrations.write"
 	ReadDevices        Permission = "devices.read"
 	WriteDevices       Permission = "devices.write"
+	DeliverKeys        Permission = "devices.deliver"
 	ReadRequests       Permission = "requests.read"
 	WithdrawRequests   Permission = "requests.withdraw"
 	ReadApprovals      Permission = "approvals.read"
@@ -49,11 +50,11 @@ var reading = []Permission{ReadCAs, ReadDomains, ReadProfiles, ReadTruststores, 
 // refused.
 var roles = map[models.Role][]Permission{
 	models.RoleViewer:   {},
-	models.RoleOperator: {WriteRegistrations, WriteDevices, WithdrawRequests, RevokeCertificates},
+	models.RoleOperator: {WriteRegistrations, WriteDevices, DeliverKeys, WithdrawRequests, RevokeCertificates},
 	models.RoleApprover: {DecideApprovals},
 	models.RoleAuditor:  {ReadOperators, ReadTokens, ReadAudit, VerifyAudit},
 	models.RoleAdmin: {WriteCAs, CreateDomains, ChangeDomains, WriteProfiles, WriteTruststores, WriteRegistrations,
-		WriteDevices, WithdrawRequests, DecideApprovals, RevokeCertificates, ReadOperators, WriteOperators, ReadTokens, WriteTokens, ReadAudit, VerifyAudit},
+		WriteDevices, DeliverKeys, WithdrawRequests, DecideApprovals, RevokeCertificates, ReadOperators, WriteOperators, ReadTokens, WriteTokens, ReadAudit, VerifyAudit},
 }
 
 // serverWide lists what reaches beyond any domain. Tokens limited to domains

@@ -126,14 +126,24 @@ func (d *Door) registerDevice(ctx context.Context, tx *store.Tx, s *Submission, 
 	return tx.Audit(d.event(s, req, "device.registered", "device", string(device.ID)))
 }
 
-// received writes the audit event of an accepted request.
+// received writes the audit event of an accepted request, and what is stored
+// with it.
 func (d *Door) received(ctx context.Context, tx *store.Tx, s *Submission, req *models.Request) error {
+	if s.Alongside != nil {
+		if err := s.Alongside(tx, req); err != nil {
+			return err
+		}
+	}
 	return tx.Audit(d.event(s, req, "request.received", "request", string(req.ID)))
 }
 
 func (d *Door) event(s *Submission, req *models.Request, action, noun, subject string) models.Event {
+	actor := s.Actor
+	if actor == "" {
+		actor = "device:" + s.Who.Device.Name
+	}
 	return models.Event{
-		Actor: "device:" + s.Who.Device.Name, Address: s.Address, Action: action, Noun: noun, SubjectID: subject,
+		Actor: actor, Address: s.Address, Action: action, Noun: noun, SubjectID: subject,
 		DomainID: s.Domain.ID, DeviceID: s.Who.Device.ID, RequestID: req.ID, WorkflowID: req.WorkflowID,
 		Details: map[string]string{
 			"kind": string(s.Kind), "profile": s.Profile, "protocol": s.Protocol,

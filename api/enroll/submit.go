@@ -30,10 +30,18 @@ type Submission struct {
 	// Bound says that the request is bound to its connection, so that the
 	// same request comes in other octets over another one.
 	Bound bool
+
+	// For certificates whose key Trustloom makes.
+	Actor     string                                 // who asks for the device; the device itself if empty
+	KeyDigest string                                 // stands in request keys for the digest of the CSR, whose key is new each time
+	Alongside func(*store.Tx, *models.Request) error // runs in the transaction that stores the request
 }
 
 // digest returns what of the CSR makes the request the same request.
 func (s *Submission) digest() string {
+	if s.KeyDigest != "" {
+		return s.KeyDigest
+	}
 	if s.Bound {
 		return s.CSR.UnboundSHA256()
 	}

@@ -43,9 +43,11 @@ type AuditLog interface {
 type Config struct {
 	Store   *store.Store
 	Stories Stories
-	Audit   AuditLog         // nil: heads are not signed here
-	Now     func() time.Time // time.Now unless set
-	Logger  *slog.Logger     // slog.Default() unless set
+	// Deliverer makes keys for devices.
+	Deliverer Deliverer
+	Audit     AuditLog         // nil: heads are not signed here
+	Now       func() time.Time // time.Now unless set
+	Logger    *slog.Logger     // slog.Default() unless set
 
 	// PublicURL is the base of the CRL, AIA and OCSP URLs.
 	PublicURL string
@@ -65,6 +67,7 @@ type Operations struct {
 	store         *store.Store
 	stories       Stories
 	audit         AuditLog
+	deliverer     Deliverer
 	now           func() time.Time
 	logger        *slog.Logger
 	publicURL     string
@@ -80,6 +83,7 @@ func New(cfg Config) *Operations {
 		store: cfg.Store, stories: cfg.Stories, audit: cfg.Audit, now: cfg.Now, logger: cfg.Logger,
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), keyStores: cfg.KeyStores, authorityWait: cfg.AuthorityWait,
 		people: cfg.People, issuer: cfg.Issuer,
+		deliverer: cfg.Deliverer,
 	}
 	if o.now == nil {
 		o.now = time.Now

@@ -128,6 +128,17 @@ func speakDevices(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 	if n := count(t, c.AllDevices(ctx, api.DeviceFilter{Domain: "c", State: models.DeviceDecommissioned})); n != 1 {
 		t.Errorf("%d devices", n)
 	}
+	order := api.DeliveryCreation{Channel: models.DeliverToOperator, KeyAlgorithm: models.ECP384}
+	first := done[*api.Delivery](t)(c.CreateDelivery(ctx, w.Alpha.Device, order))
+	done[*api.Delivery](t)(c.FindDelivery(ctx, first.ID))
+	if file := done[*api.DeliveryFile](t)(c.CollectDelivery(ctx, first.ID, api.DeliveryCollection{Format: models.FormatTarGz})); file.FileName != "device.tar.gz" {
+		t.Errorf("file: %+v", file)
+	}
+	second := done[*api.Delivery](t)(c.CreateDelivery(ctx, w.Alpha.Device, order))
+	done[*api.Delivery](t)(c.WithdrawDelivery(ctx, second.ID))
+	if n := count(t, c.AllDeliveries(ctx, api.DeliveryFilter{Device: w.Alpha.Device})); n != 3 {
+		t.Errorf("%d deliveries", n)
+	}
 	request, approval := string(w.Alpha.Request), string(w.Alpha.Approval)
 	done[*api.Request](t)(c.FindRequest(ctx, request))
 	done[*api.Request](t)(c.WithdrawRequest(ctx, request, api.Withdrawal{Reason: "twice"}))

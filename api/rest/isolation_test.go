@@ -34,7 +34,7 @@ type things map[string]string
 func thingsOf(s *fixture.Site) things {
 	return things{
 		"ca": s.CA, "domain": s.Domain, "profile": s.Profile, "truststore": s.Truststore, "registration": s.Registration, "device": s.Device,
-		"request": string(s.Request), "approval": string(s.Approval), "certificate": string(s.Certificate), "serial": s.Serial,
+		"request": string(s.Request), "approval": string(s.Approval), "certificate": string(s.Certificate), "delivery": string(s.Delivery), "serial": s.Serial,
 		"operator": "boss", "token": "boss", "own": absentID,
 	}
 }
@@ -45,7 +45,7 @@ func absentThings() things {
 	for kind := range thingsOf(&fixture.Site{}) {
 		none[kind] = absentName
 	}
-	none["request"], none["approval"], none["certificate"], none["own"] = absentID, absentID, absentID, absentID
+	none["request"], none["approval"], none["certificate"], none["delivery"], none["own"] = absentID, absentID, absentID, absentID, absentID
 	none["serial"] = strings.Repeat("7", 30)
 	return none
 }
@@ -55,7 +55,7 @@ func absentThings() things {
 var nounKinds = map[string]struct{ name, id string }{
 	"cas": {name: "ca"}, "domains": {name: "domain"}, "profiles": {name: "profile"}, "truststores": {name: "truststore"},
 	"registrations": {name: "registration"}, "devices": {name: "device"}, "requests": {id: "request"}, "approvals": {id: "approval"},
-	"certificates": {id: "certificate"}, "operators": {name: "operator", id: "own"}, "tokens": {name: "token"}, "session": {}, "audit": {},
+	"certificates": {id: "certificate"}, "deliveries": {id: "delivery"}, "operators": {name: "operator", id: "own"}, "tokens": {name: "token"}, "session": {}, "audit": {},
 }
 
 // filterKinds says what a query parameter refers to; "" to nothing.
@@ -72,6 +72,7 @@ var memberKinds = map[string]string{
 	"name": "", "type": "", "key": "", "algorithm": "", "store": "", "subject": "", "common_name": "", "organization": "", "organizational_unit": "",
 	"country": "", "locality": "", "province": "", "serial_number": "", "document": "", "pem": "", "data": "", "format": "", "serial_pattern": "", "method": "",
 	"state": "", "operations": "", "onboarding_methods": "", "der": "", "idevid_sha256": "", "reason": "", "comment": "", "decision": "", "subject_sha256": "", "role": "", "operator": "", "oidc_subject": "", "match": "",
+	"channel": "", "profile": "profile", "key_algorithm": "", "sans": "", "life": "", "password": "",
 	"validity": "", "expires_in": "", "overlap": "", "deadline": "", "remind_after": "", "escalate_after": "",
 }
 
@@ -114,7 +115,7 @@ func (w *world) same(t *testing.T, what string, theirs, absent call, their, none
 
 // tells are strings that only what is beta's has.
 func tells(s *fixture.Site) []string {
-	return []string{"beta", s.Serial, string(s.Request), string(s.Approval), string(s.Certificate)}
+	return []string{"beta", s.Serial, string(s.Request), string(s.Approval), string(s.Certificate), string(s.Delivery)}
 }
 
 func (w *world) tellsNothing(t *testing.T, what string, c call) {

@@ -27,6 +27,7 @@ var bodies = map[string]string{
 	"WithdrawRequest": `{"reason":"x"}`, "DecideApproval": `{"decision":"approve"}`, "RevokeCertificate": `{"reason":"superseded"}`,
 	"CreateToken": `{"name":"x","role":"none"}`, "ChangeToken": `{"role":"viewer"}`, "CreateOperator": `{"name":"x","role":"none"}`, "ChangeOperator": `{"role":"viewer"}`,
 	"AddOperatorCertificate": `{"pem":"none"}`,
+	"CreateDelivery":         `{"channel":"operator"}`, "CollectDelivery": `{"format":"pkcs12","password":"none"}`,
 }
 
 // pathTo fills the parameters of a route with what does not exist.
@@ -119,7 +120,7 @@ func TestEveryRouteAsksForItsPermission(t *testing.T) {
 func TestRolesAndPermissions(t *testing.T) {
 	granted := map[models.Role][]string{
 		models.RoleViewer:   {},
-		models.RoleOperator: {"CreateRegistration", "DeleteRegistration", "CreateDevice", "ArmDevice", "SuspendDevice", "ResumeDevice", "DecommissionDevice", "WithdrawRequest", "RevokeCertificate", "ReleaseCertificate"},
+		models.RoleOperator: {"CreateRegistration", "DeleteRegistration", "CreateDevice", "ArmDevice", "SuspendDevice", "ResumeDevice", "DecommissionDevice", "CreateDelivery", "CollectDelivery", "WithdrawDelivery", "WithdrawRequest", "RevokeCertificate", "ReleaseCertificate"},
 		models.RoleApprover: {"DecideApproval"},
 		models.RoleAuditor:  {"ListOperators", "FindOperator", "ListTokens", "ListEvents", "VerifyAudit", "ReadAuditChain", "ListAuditHeads", "SignAuditHead"},
 	}

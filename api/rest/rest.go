@@ -90,6 +90,7 @@ func newSurface(cfg Config) *surface {
 func (s *surface) declare() {
 	declareTrust(s)
 	declareDevices(s)
+	declareDeliveries(s)
 	declareCertificates(s)
 	declareOperators(s)
 	declareEnroll(s)

@@ -27,6 +27,7 @@ type operation struct {
 	summary    string
 	media      []string // of an operations.File
 	device     bool     // for devices, which have other proofs than a bearer token
+	once       bool     // it has no second time: nothing of it is kept for copies of the request
 
 	request, response reflect.Type
 }
@@ -56,7 +57,11 @@ func route[Req, Resp any](s *surface, op operation, handle func(ctx context.Cont
 			}
 			return render(op, resp)
 		}
-		a, err := s.once(c, who, body, act)
+		repeat := func() (answer, error) { return s.once(c, who, body, act) }
+		if op.once {
+			repeat = act
+		}
+		a, err := repeat()
 		if err != nil {
 			s.fail(c, err)
 			return

@@ -39,12 +39,15 @@ func enums() map[reflect.Type][]string {
 		reflect.TypeFor[models.OnboardingMethod](): states(models.OnboardingMethods...),
 		reflect.TypeFor[models.DeviceOperation]():  states(models.DeviceOperations...),
 		reflect.TypeFor[models.RequestKind]():      states(models.KindOnboarding, models.KindEnrollment, models.KindRenewal),
-		reflect.TypeFor[models.AuthMethod]():       states(models.AuthPassword, models.AuthIDevID, models.AuthDomainCredential, models.AuthPredecessor),
+		reflect.TypeFor[models.AuthMethod]():       states(models.AuthPassword, models.AuthIDevID, models.AuthDomainCredential, models.AuthPredecessor, models.AuthOperator),
 		reflect.TypeFor[models.Outcome]():          states(models.OutcomeIssue, models.OutcomeWait, models.OutcomeRefuse),
 		reflect.TypeFor[models.Verdict]():          states(models.VerdictApprove, models.VerdictReject),
 		reflect.TypeFor[models.CertificateKind]():  states(models.CertificateCA, models.CertificateDomainCredential, models.CertificateApplication),
 		reflect.TypeFor[models.RevocationReason](): reasons(),
 		reflect.TypeFor[models.Role]():             states(models.Roles...),
+		reflect.TypeFor[models.DeliveryState]():    states(models.DeliveryWaiting, models.DeliveryReady, models.DeliveryDelivered, models.DeliveryExpired, models.DeliveryWithdrawn, models.DeliveryLocked),
+		reflect.TypeFor[models.DeliveryChannel]():  states(models.DeliverToOperator, models.DeliverByDownload, models.DeliverByEST),
+		reflect.TypeFor[models.DeliveryFormat]():   states(models.DeliveryFormats...),
 	}
 }
 

@@ -26,6 +26,7 @@ type Config struct {
 	REST      http.Handler // /api/
 	EST       http.Handler // /.well-known/est/
 	Enroll    http.Handler // GET /api/v1/enroll/: devices, not operators; POST is a route of REST
+	UI        http.Handler // /download
 	VA        http.Handler // /crl/, /ca/
 	Metrics   http.Handler // /metrics
 	Checks    []Check
@@ -71,7 +72,7 @@ func (s *Server) Addrs() (plain, secure string) {
 
 // Mount sets what is served; it is called once, before Run.
 func (s *Server) Mount(cfg Config) {
-	s.cfg.REST, s.cfg.EST, s.cfg.VA, s.cfg.Metrics, s.cfg.Checks = cfg.REST, cfg.EST, cfg.VA, cfg.Metrics, cfg.Checks
+	s.cfg.REST, s.cfg.EST, s.cfg.UI, s.cfg.VA, s.cfg.Metrics, s.cfg.Checks = cfg.REST, cfg.EST, cfg.UI, cfg.VA, cfg.Metrics, cfg.Checks
 	s.cfg.Enroll = cfg.Enroll
 	s.http, s.https = s.server(s.plainMux()), s.server(s.secure())
 }
@@ -121,6 +122,7 @@ func (s *Server) secure() http.Handler {
 	mux := s.plainMux()
 	mount(mux, s.cfg.REST, "/api/")
 	mount(mux, s.cfg.Enroll, "GET /api/v1/enroll/") // POST is REST's
+	mount(mux, s.cfg.UI, "/download", "/download/")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.cfg.EST != nil && strings.HasPrefix(r.URL.Path, estPrefix) {
 			s.cfg.EST.ServeHTTP(w, r)

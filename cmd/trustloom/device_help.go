@@ -101,7 +101,12 @@ func (c *cli) helpDevice(ctx context.Context, client *api.Client, d *api.Device)
 // itself has no name yet.
 func helped(ctx context.Context, client *api.Client, args []string, registration string) (*api.Device, error) {
 	if registration == "" {
-		return client.FindDevice(ctx, args[0])
+		device, err := client.FindDevice(ctx, args[0])
+		if err == nil && device.State != models.DeviceOnboarded && (device.Onboarding.Method == models.Manual || device.Onboarding.Method == models.OTPDownload) {
+			return nil, fmt.Errorf("device %s makes no key of its own: its first certificate comes with 'trustloom devices deliver %s' (manual) or 'trustloom devices otp %s' (otp-download)",
+				device.Name, device.Name, device.Name)
+		}
+		return device, err
 	}
 	r, err := client.FindRegistration(ctx, registration)
 	if err != nil {

@@ -32,7 +32,7 @@ func (c *cli) devices() *cobra.Command {
 			"End the suspension of a device: it is as it was before.", (*api.Client).ResumeDevice),
 		c.deviceChange("decommission", "End the life of a device, for good",
 			"End the life of a device: it gets no more certificates, for good. Those that it has are\nrevoked one by one with 'trustloom certificates revoke'.", (*api.Client).DecommissionDevice),
-		c.deviceHelp())
+		c.deviceHelp(), c.deviceDeliver(), c.deviceOTP())
 }
 
 func (c *cli) deviceNames() cobra.CompletionFunc {
@@ -98,7 +98,8 @@ func (c *cli) deviceRegister() *cobra.Command {
 		Use: "register NAME", Short: "Register a device",
 		Long: `Register a device. With the method est-password the answer holds its one-time secret,
 which is shown now and never again; with est-idevid the device shows its manufacturer's
-certificate, for which there must be a registration.`,
+certificate, for which there must be a registration. With manual and otp-download Trustloom
+makes the key, for devices that cannot: see 'trustloom devices deliver' and 'otp'.`,
 		Example: `  trustloom devices register press-01 --domain press-shop --serial-number 4711
   trustloom devices register press-02 --domain press-shop --metadata hall=3 --metadata line=b -o json
   trustloom devices register press-03 --domain press-shop --method est-idevid \
@@ -133,7 +134,14 @@ func showSecret(w io.Writer, d *api.Device) {
 		details(w, "User name", d.Onboarding.Username, "Secret", d.Onboarding.Secret)
 		fmt.Fprint(w, "\nThe secret is shown now and never again, and dies on use.\n")
 	}
-	fmt.Fprintf(w, "Next, what to type on the device: trustloom devices help %s\n", d.Name)
+	switch d.Onboarding.Method {
+	case models.Manual:
+		fmt.Fprintf(w, "Next, fetch its key and certificate: trustloom devices deliver %s --help\n", d.Name)
+	case models.OTPDownload:
+		fmt.Fprintf(w, "Next, the one-time code for the person at the device: trustloom devices otp %s\n", d.Name)
+	default:
+		fmt.Fprintf(w, "Next, what to type on the device: trustloom devices help %s\n", d.Name)
+	}
 }
 
 func (c *cli) deviceArm() *cobra.Command {

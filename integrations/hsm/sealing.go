@@ -65,6 +65,30 @@ func loadSealingKey(path string) ([]byte, error) {
 	return key, nil
 }
 
+// Sealer seals secrets that are kept elsewhere than in the software store,
+// under the same sealing key and in the same format: AES-256-GCM, bound to an
+// identifier. It is safe for concurrent use.
+type Sealer struct{ sealer *sealer }
+
+// NewSealer returns a Sealer. It is KindInvalid for a key that does not have
+// SealingKeySize bytes.
+func NewSealer(key []byte) (*Sealer, error) {
+	s, err := newSealer(key)
+	if err != nil {
+		return nil, err
+	}
+	return &Sealer{s}, nil
+}
+
+// Seal returns plain sealed under the identifier id. Identifiers of different
+// sorts of secrets begin differently ("delivery/…"), so that none opens as
+// another.
+func (s *Sealer) Seal(id string, plain []byte) []byte { return s.sealer.seal(id, plain) }
+
+// Unseal returns what was sealed under id. It fails, saying why, for what was
+// changed, belongs under another identifier or under another sealing key.
+func (s *Sealer) Unseal(id string, sealed []byte) ([]byte, error) { return s.sealer.unseal(id, sealed) }
+
 // sealer seals private keys under one sealing key.
 //
 // The format is a header line, a nonce of 12 bytes, and the PKCS #8 key sealed

@@ -117,12 +117,16 @@ func Closed(d *models.Device) string {
 
 // methodsOf says which proofs are good for which story.
 var methodsOf = map[models.RequestKind][]models.AuthMethod{
-	models.KindOnboarding: {models.AuthPassword, models.AuthIDevID},
-	models.KindEnrollment: {models.AuthDomainCredential},
+	models.KindOnboarding: {models.AuthPassword, models.AuthIDevID, models.AuthOperator},
+	models.KindEnrollment: {models.AuthDomainCredential, models.AuthOperator},
 	models.KindRenewal:    {models.AuthPredecessor},
 }
 
 func methodFitsKind(a Admission) string {
+	if a.Kind == models.KindOnboarding && a.Method == models.AuthOperator && a.Device.Method != models.Manual && a.Device.Method != models.OTPDownload {
+		return fmt.Sprintf("device %s is armed for onboarding by %s: an operator does not stand in for it; arm it for %s or %s",
+			a.Device.Name, a.Device.Method, models.Manual, models.OTPDownload)
+	}
 	if slices.Contains(methodsOf[a.Kind], a.Method) {
 		return ""
 	}

@@ -161,6 +161,35 @@ crls constraint crls_key_id_number_key UNIQUE (key_id, number)
 crls constraint crls_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX crls_key_id_number_key ON public.crls USING btree (key_id, number)
 CREATE UNIQUE INDEX crls_pkey ON public.crls USING btree (id)
+deliveries.id text collate "C" not null
+deliveries.state text collate "C" not null
+deliveries.channel text collate "C" not null
+deliveries.domain_id text collate "C" not null
+deliveries.device_id text collate "C" not null
+deliveries.request_id text collate "C" not null
+deliveries.certificate_id text collate "C" not null
+deliveries.profile_name text collate "C" not null
+deliveries.key_algorithm text collate "C" not null
+deliveries.code_hash bytea
+deliveries.tries_left bigint not null
+deliveries.life bigint not null
+deliveries.actor text collate "C" not null
+deliveries.reason text collate "C" not null
+deliveries.settled boolean not null
+deliveries.expires_at timestamp with time zone not null
+deliveries.ended_at timestamp with time zone
+deliveries.revision bigint not null
+deliveries.created_at timestamp with time zone not null
+deliveries.updated_at timestamp with time zone not null
+deliveries constraint deliveries_pkey PRIMARY KEY (id)
+CREATE INDEX deliveries_device ON public.deliveries USING btree (device_id, id)
+CREATE INDEX deliveries_domain ON public.deliveries USING btree (domain_id, id)
+CREATE UNIQUE INDEX deliveries_download ON public.deliveries USING btree (device_id) WHERE ((channel = 'download'::text) AND (state = ANY (ARRAY['waiting'::text, 'ready'::text])))
+CREATE UNIQUE INDEX deliveries_operator ON public.deliveries USING btree (device_id, profile_name) WHERE ((channel = 'operator'::text) AND (state = ANY (ARRAY['waiting'::text, 'ready'::text])))
+CREATE UNIQUE INDEX deliveries_pkey ON public.deliveries USING btree (id)
+CREATE UNIQUE INDEX deliveries_request ON public.deliveries USING btree (request_id)
+CREATE INDEX deliveries_state ON public.deliveries USING btree (state, id) WHERE (state <> 'delivered'::text)
+CREATE INDEX deliveries_unsettled ON public.deliveries USING btree (id) WHERE (NOT settled)
 devices.id text collate "C" not null
 devices.name text collate "C" not null
 devices.serial_number text collate "C" not null
@@ -339,6 +368,11 @@ schema_migrations.name text collate "C" not null
 schema_migrations.applied_at timestamp with time zone not null
 schema_migrations constraint schema_migrations_pkey PRIMARY KEY (name)
 CREATE UNIQUE INDEX schema_migrations_pkey ON public.schema_migrations USING btree (name)
+sealed_keys.id text collate "C" not null
+sealed_keys.sealed bytea not null
+sealed_keys.created_at timestamp with time zone not null
+sealed_keys constraint sealed_keys_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX sealed_keys_pkey ON public.sealed_keys USING btree (id)
 tokens.id text collate "C" not null
 tokens.name text collate "C" not null
 tokens.operator_id text collate "C" not null

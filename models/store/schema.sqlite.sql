@@ -147,6 +147,35 @@ CREATE TABLE crls (
 	created_at DATETIME NOT NULL,
 	UNIQUE (key_id, number)
 );
+CREATE TABLE deliveries (
+	id TEXT NOT NULL PRIMARY KEY,
+	state TEXT NOT NULL,
+	channel TEXT NOT NULL,
+	domain_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	request_id TEXT NOT NULL,
+	certificate_id TEXT NOT NULL,
+	profile_name TEXT NOT NULL,
+	key_algorithm TEXT NOT NULL,
+	code_hash BLOB,
+	tries_left INTEGER NOT NULL,
+	life INTEGER NOT NULL,
+	actor TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	settled BOOLEAN NOT NULL,
+	expires_at DATETIME NOT NULL,
+	ended_at DATETIME,
+	revision INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL
+);
+CREATE INDEX deliveries_device ON deliveries (device_id, id);
+CREATE INDEX deliveries_domain ON deliveries (domain_id, id);
+CREATE UNIQUE INDEX deliveries_download ON deliveries (device_id) WHERE channel = 'download' AND state IN ('waiting', 'ready');
+CREATE UNIQUE INDEX deliveries_operator ON deliveries (device_id, profile_name) WHERE channel = 'operator' AND state IN ('waiting', 'ready');
+CREATE UNIQUE INDEX deliveries_request ON deliveries (request_id);
+CREATE INDEX deliveries_state ON deliveries (state, id) WHERE state <> 'delivered';
+CREATE INDEX deliveries_unsettled ON deliveries (id) WHERE NOT settled;
 CREATE TABLE devices (
 	id TEXT NOT NULL PRIMARY KEY,
 	name TEXT NOT NULL UNIQUE,
@@ -293,6 +322,11 @@ CREATE INDEX requests_unfinished ON requests (id) WHERE state IN ('received', 'w
 CREATE TABLE schema_migrations (
 	name TEXT NOT NULL PRIMARY KEY,
 	applied_at DATETIME NOT NULL
+);
+CREATE TABLE sealed_keys (
+	id TEXT NOT NULL PRIMARY KEY,
+	sealed BLOB NOT NULL,
+	created_at DATETIME NOT NULL
 );
 CREATE TABLE tokens (
 	id TEXT NOT NULL PRIMARY KEY,

@@ -30,8 +30,9 @@ const (
 
 // writerPragmas are the settings of the writer's connection. The WAL is
 // carried over into the database at 16 MiB instead of 4: a page that many
-// transactions change is then copied once for more of them.
-var writerPragmas = []string{"journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32000)", "wal_autocheckpoint(4000)"}
+// transactions change is then copied once for more of them. What is deleted is
+// overwritten: keys that were delivered are to be gone (see Scrub).
+var writerPragmas = []string{"journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32000)", "wal_autocheckpoint(4000)", "secure_delete(1)"}
 
 // openSQLite opens or creates the file of the URL: one connection for the writer
 // and a pool of readers.

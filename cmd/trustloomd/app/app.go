@@ -18,6 +18,7 @@ import (
 
 	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/api/auth"
+	"github.com/trustloom/trustloom/api/enroll"
 	"github.com/trustloom/trustloom/api/server"
 	"github.com/trustloom/trustloom/integrations/hsm"
 	"github.com/trustloom/trustloom/integrations/issuer"
@@ -31,19 +32,21 @@ import (
 
 // App is the object graph of one process.
 type App struct {
-	cfg     Config
-	log     *slog.Logger
-	server  *server.Server
-	store   *store.Store
-	keys    hsm.Stores
-	engine  *temporald.Engine
-	acts    *activities.Set
-	stories *workflows.Client
-	sealer  *activities.Sealer
-	metrics *prometheus.Registry
-	people  *auth.People // nil without --operator-ca
-	closers []func() error
-	fatal   context.CancelCauseFunc // ends the process, with the reason
+	cfg       Config
+	log       *slog.Logger
+	server    *server.Server
+	store     *store.Store
+	keys      hsm.Stores
+	keySealer *hsm.Sealer // of keys that are delivered
+	deliver   *enroll.Deliveries
+	engine    *temporald.Engine
+	acts      *activities.Set
+	stories   *workflows.Client
+	sealer    *activities.Sealer
+	metrics   *prometheus.Registry
+	people    *auth.People // nil without --operator-ca
+	closers   []func() error
+	fatal     context.CancelCauseFunc // ends the process, with the reason
 }
 
 // Run builds the process that cfg describes and serves until ctx ends. It
@@ -66,8 +69,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	sealed := make(chan struct{})
 	go func() { defer close(done); a.relay(background) }()
 	go func() { defer close(sealed); a.seal(background) }()
+	swept := make(chan struct{})
+	go func() { defer close(swept); a.sweep(background) }()
 	err := a.server.Run(ctx)
 	stop()
+	<-swept
 	<-done
 	<-sealed
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -156,6 +162,9 @@ func (a *App) openStore(ctx context.Context) (err error) {
 func (a *App) openKeys(context.Context) error {
 	sealing, err := hsm.LoadOrCreateSealingKey(a.cfg.SealingKeyFile)
 	if err != nil {
+		return err
+	}
+	if a.keySealer, err = hsm.NewSealer(sealing); err != nil {
 		return err
 	}
 	software, err := hsm.OpenSoftware(hsm.SoftwareConfig{Dir: a.cfg.KeyDir, SealingKey: sealing})

@@ -65,6 +65,7 @@ type Config struct {
 	OperatorCA         string
 	OperatorCRL        []string
 	EnrollBacklog      int
+	DeliveryLife       time.Duration
 	LogLevel           string
 	LogFormat          string
 	Fault              string // from the environment only, see fault.go
@@ -111,6 +112,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.EnrollWait, "enroll-wait", 5*time.Second, "how long a device waits for its workflow before it is told to come back")
 	c.bindAccess(fs)
 	fs.IntVar(&c.EnrollBacklog, "enroll-backlog", 1000, "how many accepted requests may wait for a workflow engine that is away")
+	fs.DurationVar(&c.DeliveryLife, "delivery-life", models.DeliveryLife, "how long a key that was made for a device can be fetched, 5m to 168h")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&c.LogFormat, "log-format", "text", "text or json")
 }
@@ -255,6 +257,9 @@ func (c *Config) check() error {
 	}
 	if err := c.checkAccess(); err != nil {
 		return err
+	}
+	if c.DeliveryLife < models.MinDeliveryLife || c.DeliveryLife > models.MaxDeliveryLife {
+		return fmt.Errorf("--delivery-life %s is not between %s and %s", c.DeliveryLife, models.MinDeliveryLife, models.MaxDeliveryLife)
 	}
 	for flag, addr := range map[string]string{"--https-addr": c.HTTPSAddr, "--http-addr": c.HTTPAddr} {
 		if _, _, err := net.SplitHostPort(addr); err != nil {

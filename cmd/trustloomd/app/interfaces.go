@@ -3,6 +3,7 @@
 package app
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/trustloom/trustloom/api/operations"
 	"github.com/trustloom/trustloom/api/rest"
 	"github.com/trustloom/trustloom/api/server"
+	"github.com/trustloom/trustloom/api/ui"
 	"github.com/trustloom/trustloom/api/va"
 	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models/pki"
@@ -21,14 +23,15 @@ import (
 
 // interfaces mounts what operators, devices and relying parties talk to.
 func (a *App) interfaces(mounts *server.Config) {
-	ops := operations.New(operations.Config{
-		Store: a.store, Stories: a.stories, Audit: a.sealer, Now: time.Now, Logger: a.log, PublicURL: a.cfg.PublicURL,
-		KeyStores: slices.Sorted(maps.Keys(a.keys)), People: a.people,
-	})
 	guard := a.guard()
 	door := enroll.New(enroll.Config{
 		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Backlog: a.cfg.EnrollBacklog, Guard: guard, People: a.people.Issued, Now: time.Now,
 		Fault: a.fault(), Logger: a.log,
+	})
+	a.deliver = enroll.NewDeliveries(enroll.DeliveryConfig{Door: door, Sealer: a.keySealer, Life: a.cfg.DeliveryLife})
+	ops := operations.New(operations.Config{
+		Store: a.store, Stories: a.stories, Audit: a.sealer, Deliverer: a.deliver, Now: time.Now, Logger: a.log, PublicURL: a.cfg.PublicURL,
+		KeyStores: slices.Sorted(maps.Keys(a.keys)), People: a.people,
 	})
 	mounts.REST = rest.New(rest.Config{
 		Operations: ops, Authenticator: auth.New(a.store, time.Now).Guarded(guard).Knowing(a.people), Logger: a.log, Now: time.Now, Version: a.cfg.Version,
@@ -36,6 +39,7 @@ func (a *App) interfaces(mounts *server.Config) {
 	})
 	requestID := func(r *http.Request) string { return r.Header.Get(server.RequestIDHeader) }
 	responder := est.NewResponder(enroll.NewEST(door), est.Options{Logger: a.log, RequestID: requestID})
+	mounts.UI = server.Observe(a.log, ui.New(ui.Config{Downloads: ops, Guard: guard, Now: time.Now, Logger: a.log}))
 	mounts.EST = server.Observe(a.log, responder)
 	mounts.Enroll = server.Observe(a.log, enroll.NewWeb(door, a.log, requestID))
 	mounts.VA = va.New(va.Config{Store: a.store, Now: time.Now, Logger: a.log})
@@ -49,5 +53,13 @@ func enrollREST(door *enroll.REST) rest.Enroll {
 			return nil, got.RetryAfter, err
 		}
 		return &api.Enrollment{Certificate: string(pki.EncodePEM(got.Certificate)), Chain: string(pki.EncodePEM(got.Chain...))}, 0, nil
+	}
+}
+
+// sweep looks after the keys that wait for being delivered. A process that
+// serves no interfaces has none.
+func (a *App) sweep(ctx context.Context) {
+	if a.deliver != nil {
+		a.deliver.Sweep(ctx)
 	}
 }
