@@ -18,10 +18,13 @@ const (
 	ECP384  KeyAlgorithm = "EC-P384"
 	ECP521  KeyAlgorithm = "EC-P521"
 	Ed25519 KeyAlgorithm = "Ed25519"
+	MLDSA44 KeyAlgorithm = "ML-DSA-44" // FIPS 204, post-quantum
+	MLDSA65 KeyAlgorithm = "ML-DSA-65"
+	MLDSA87 KeyAlgorithm = "ML-DSA-87"
 )
 
 // KeyAlgorithms lists what a CA key may be, in the order of the help texts.
-var KeyAlgorithms = []KeyAlgorithm{ECP256, ECP384, ECP521, RSA2048, RSA3072, RSA4096, RSA8192, Ed25519}
+var KeyAlgorithms = []KeyAlgorithm{ECP256, ECP384, ECP521, RSA2048, RSA3072, RSA4096, RSA8192, Ed25519, MLDSA44, MLDSA65, MLDSA87}
 
 // ParseKeyAlgorithm returns the algorithm called s, upper or lower case. It
 // is KindInvalid, naming the choices, for any other.

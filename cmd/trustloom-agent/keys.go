@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/mldsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -29,6 +30,9 @@ var keyMakers = map[models.KeyAlgorithm]func() (crypto.Signer, error){
 		_, key, err := ed25519.GenerateKey(rand.Reader)
 		return key, err
 	},
+	models.MLDSA44: func() (crypto.Signer, error) { return mldsa.GenerateKey(mldsa.MLDSA44()) },
+	models.MLDSA65: func() (crypto.Signer, error) { return mldsa.GenerateKey(mldsa.MLDSA65()) },
+	models.MLDSA87: func() (crypto.Signer, error) { return mldsa.GenerateKey(mldsa.MLDSA87()) },
 }
 
 // keyAlgorithms lists them, for messages.

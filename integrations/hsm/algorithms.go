@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/mldsa"
 	"crypto/rand"
 	"crypto/rsa"
 
@@ -42,6 +43,22 @@ func algorithms() []algorithm {
 				return key, err
 			},
 		},
+		mldsaAlgorithm(models.MLDSA44, mldsa.MLDSA44()),
+		mldsaAlgorithm(models.MLDSA65, mldsa.MLDSA65()),
+		mldsaAlgorithm(models.MLDSA87, mldsa.MLDSA87()),
+	}
+}
+
+// mldsaAlgorithm is ML-DSA (FIPS 204), which PKCS #11 has from version 3.2 on
+// and crypto11 does not.
+func mldsaAlgorithm(name models.KeyAlgorithm, parameters mldsa.Parameters) algorithm {
+	return algorithm{
+		name: name,
+		is: func(pub crypto.PublicKey) bool {
+			key, ok := pub.(*mldsa.PublicKey)
+			return ok && key.Parameters() == parameters
+		},
+		software: func() (crypto.Signer, error) { return mldsa.GenerateKey(parameters) },
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/mldsa"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -161,9 +162,11 @@ func checkPossession(request *x509.CertificateRequest, pub crypto.PublicKey) err
 		permitted = []x509.SignatureAlgorithm{x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512}
 	case ed25519.PublicKey:
 		permitted = []x509.SignatureAlgorithm{x509.PureEd25519}
+	case *mldsa.PublicKey:
+		permitted = []x509.SignatureAlgorithm{x509.MLDSA44, x509.MLDSA65, x509.MLDSA87}
 	}
 	if !slices.Contains(permitted, request.SignatureAlgorithm) {
-		return invalid("the request is signed with an algorithm that is weak, unknown, or not one of its key; sign with SHA-256, SHA-384, SHA-512 or Ed25519")
+		return invalid("the request is signed with an algorithm that is weak, unknown, or not one of its key; sign with SHA-256, SHA-384, SHA-512, Ed25519 or ML-DSA")
 	}
 	if err := request.CheckSignature(); err != nil {
 		return invalid("the signature of the request is not made by its key; sign the request with the private key that belongs to it").Because(err)

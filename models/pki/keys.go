@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/mldsa"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -27,8 +28,12 @@ const (
 	minExponent = 65537
 )
 
+// maxKeyBits bounds the subjectPublicKey, in octets: the largest is that of
+// ML-DSA-87, with 2592 (FIPS 204, table 2).
+const maxKeyBits = 2592
+
 // keyChoices ends the sentences that refuse a key.
-const keyChoices = "use RSA with 2048 to 8192 bits, EC on P-256, P-384 or P-521, or Ed25519"
+const keyChoices = "use RSA with 2048 to 8192 bits, EC on P-256, P-384 or P-521, Ed25519, or ML-DSA-44, -65 or -87"
 
 // KeyAlgorithmOf returns the algorithm and size of pub. RSA moduli of 2048 to
 // 8192 bits in steps of 8 are permitted and reported as "RSA-<bits>", also
@@ -51,6 +56,11 @@ func KeyAlgorithmOf(pub crypto.PublicKey) (models.KeyAlgorithm, error) {
 			return "", invalid("the Ed25519 key is not %d octets long", ed25519.PublicKeySize)
 		}
 		return models.Ed25519, nil
+	case *mldsa.PublicKey:
+		if k == nil {
+			return "", invalid("the ML-DSA key is empty; %s", keyChoices)
+		}
+		return models.KeyAlgorithm(k.Parameters().String()), nil
 	default:
 		return "", invalid("a public key of type %T is not permitted; %s", pub, keyChoices)
 	}
@@ -129,8 +139,7 @@ func parseSPKI(spki []byte) (crypto.PublicKey, error) {
 	if !ok {
 		return nil, invalid("the public key is malformed")
 	}
-	// The largest permitted key: modulus and exponent with their headers.
-	if len(bits) > maxModulus/8+32 {
+	if len(bits) > maxKeyBits {
 		return nil, invalid("the public key is too large; %s", keyChoices)
 	}
 	pub, err := x509.ParsePKIXPublicKey(spki)

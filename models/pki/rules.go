@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ed25519"
+	"crypto/mldsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"net"
@@ -111,12 +112,16 @@ var purposes = map[x509.ExtKeyUsage]x509.KeyUsage{
 	x509.ExtKeyUsageOCSPSigning:     x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment,
 }
 
-// signingUsages are all that an Ed25519 key can do (RFC 8410 §5).
+// signingUsages are all that keys which only sign can do: Ed25519 (RFC 8410
+// §5) and ML-DSA (RFC 9881 §5).
 const signingUsages = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment | x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 
 func checkUsages(t *x509.Certificate, pub crypto.PublicKey) error {
-	if _, ok := pub.(ed25519.PublicKey); ok && t.KeyUsage&^signingUsages != 0 {
-		return denied("an Ed25519 key signs only; leave out the key usages for encryption and key agreement (RFC 8410 §5)")
+	switch pub.(type) {
+	case ed25519.PublicKey, *mldsa.PublicKey:
+		if t.KeyUsage&^signingUsages != 0 {
+			return denied("an Ed25519 or ML-DSA key signs only; leave out the key usages for encryption and key agreement (RFC 8410 §5, RFC 9881 §5)")
+		}
 	}
 	if t.IsCA && (!t.BasicConstraintsValid || t.KeyUsage&x509.KeyUsageCertSign == 0) {
 		return denied("a CA certificate must have basicConstraints and the key usage keyCertSign (RFC 5280 §4.2.1.3)")

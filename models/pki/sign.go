@@ -8,6 +8,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/mldsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -23,8 +24,8 @@ type signatureAlgorithm struct {
 	hash       crypto.Hash // 0: the message itself is signed
 }
 
-// The algorithms: RSA PKCS #1 v1.5 (RFC 4055 §5), ECDSA (RFC 5758 §3.2) and
-// Ed25519 (RFC 8410 §3).
+// The algorithms: RSA PKCS #1 v1.5 (RFC 4055 §5), ECDSA (RFC 5758 §3.2),
+// Ed25519 (RFC 8410 §3) and ML-DSA (RFC 9881 §2).
 var (
 	rsaSHA256   = signatureAlgorithm{x509.SHA256WithRSA, unhex("300d06092a864886f70d01010b0500"), crypto.SHA256}
 	rsaSHA384   = signatureAlgorithm{x509.SHA384WithRSA, unhex("300d06092a864886f70d01010c0500"), crypto.SHA384}
@@ -33,6 +34,9 @@ var (
 	ecdsaSHA384 = signatureAlgorithm{x509.ECDSAWithSHA384, unhex("300a06082a8648ce3d040303"), crypto.SHA384}
 	ecdsaSHA512 = signatureAlgorithm{x509.ECDSAWithSHA512, unhex("300a06082a8648ce3d040304"), crypto.SHA512}
 	pureEd25519 = signatureAlgorithm{x509.PureEd25519, unhex("300506032b6570"), 0}
+	pureMLDSA44 = signatureAlgorithm{x509.MLDSA44, unhex("300b0609608648016503040311"), 0}
+	pureMLDSA65 = signatureAlgorithm{x509.MLDSA65, unhex("300b0609608648016503040312"), 0}
+	pureMLDSA87 = signatureAlgorithm{x509.MLDSA87, unhex("300b0609608648016503040313"), 0}
 )
 
 func unhex(s string) []byte {
@@ -64,6 +68,15 @@ func signatureAlgorithmOf(pub crypto.PublicKey) (*signatureAlgorithm, error) {
 		}
 	case ed25519.PublicKey:
 		return &pureEd25519, nil
+	case *mldsa.PublicKey:
+		switch k.Parameters() {
+		case mldsa.MLDSA44():
+			return &pureMLDSA44, nil
+		case mldsa.MLDSA65():
+			return &pureMLDSA65, nil
+		case mldsa.MLDSA87():
+			return &pureMLDSA87, nil
+		}
 	}
 	return nil, invalid("a key of type %T cannot sign certificates; %s", pub, keyChoices)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/mldsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -230,14 +231,14 @@ func without(values []text, unfit []string) []text {
 
 // unfitUsages are the key usages that a key cannot serve: RSA does not agree
 // on keys (RFC 3279 §2.3.1), elliptic curves do not encipher (RFC 8813 §3),
-// Ed25519 only signs (RFC 9295 §3).
+// Ed25519 (RFC 9295 §3) and ML-DSA (RFC 9881 §5) only sign.
 func unfitUsages(key crypto.PublicKey) []string {
 	switch key.(type) {
 	case *rsa.PublicKey:
 		return []string{"key_agreement", "encipher_only", "decipher_only"}
 	case *ecdsa.PublicKey:
 		return []string{"key_encipherment", "data_encipherment"}
-	case ed25519.PublicKey:
+	case ed25519.PublicKey, *mldsa.PublicKey:
 		return []string{"key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"}
 	}
 	return nil

@@ -51,6 +51,7 @@ var homes = []home{
 	{"golang.org/x/sys/...", []string{"cmd/...", "integrations/temporald"}},
 
 	{"github.com/google/go-cmp/...", nil},
+	{"github.com/cloudflare/circl/...", []string{"test/interop"}},
 	{"github.com/stretchr/testify/...", nil},
 	{"github.com/rogpeppe/go-internal/testscript/...", nil},
 }
