@@ -142,21 +142,27 @@ func TestAttackE17(t *testing.T) {
 	})
 	t.Run("100 KiB of header, of query", func(t *testing.T) {
 		s := limited(t, patient, none)
-		for name, change := range map[string]func(*http.Request){
-			"header": func(r *http.Request) { r.Header.Set("A", strings.Repeat("a", 100<<10)) },
-			"query":  func(r *http.Request) { r.URL.RawQuery = strings.Repeat("a&", 50<<10) },
-		} {
-			r, _ := http.NewRequest(http.MethodGet, s.URL, nil)
-			r.Header.Set("Patient", "no")
-			change(r)
-			answer, err := s.Client().Do(r)
-			if err == nil {
-				_ = answer.Body.Close()
-			}
-			if err == nil && answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-				t.Errorf("%s: status %d", name, answer.StatusCode)
-			}
-		}
+		tooMuch(t, s)
 		alive(t, s)
 	})
+}
+
+// tooMuch sends requests with heads that are too large.
+func tooMuch(t *testing.T, s *httptest.Server) {
+	t.Helper()
+	for name, change := range map[string]func(*http.Request){
+		"header": func(r *http.Request) { r.Header.Set("A", strings.Repeat("a", 100<<10)) },
+		"query":  func(r *http.Request) { r.URL.RawQuery = strings.Repeat("a&", 50<<10) },
+	} {
+		r, _ := http.NewRequest(http.MethodGet, s.URL, nil)
+		r.Header.Set("Patient", "no")
+		change(r)
+		answer, err := s.Client().Do(r)
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		if err == nil && answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("%s: status %d", name, answer.StatusCode)
+		}
+	}
 }
