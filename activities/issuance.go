@@ -136,35 +136,32 @@ func (i *Issuance) signAgain(ctx context.Context, id models.CertificateID) (*mod
 }
 
 // Issue is the inline lane: req, which must be new, is issued at once in this
-// process. alongside runs in the transaction of the reservation. If a request
-// with the same key is there already, that one is finished and its
+// process. received says in the audit log where it came from; alongside, if
+// there is anything, is stored in the transaction of the reservation. If a
+// request with the same key is there already, that one is finished and its
 // certificate returned.
 //
 // req is changed into the row as it is stored.
-func (i *Issuance) Issue(ctx context.Context, req *models.Request, facts *Facts, alongside func(*store.Tx) error) (*models.Certificate, error) {
+func (i *Issuance) Issue(ctx context.Context, req *models.Request, facts *Facts, received models.Event, alongside func(*store.Tx) error) (*models.Certificate, error) {
 	cert, limits, err := i.prepare(ctx, req, facts)
 	if err != nil {
 		return nil, err
 	}
 	cert.Attempts, req.State = 1, models.RequestReserved // the signature follows at once
 	i.cfg.Fault(FaultBeforeReserve)
-	var inserted bool
-	err = i.cfg.write(ctx, func(tx *store.Tx) error {
-		inserted, err = tx.InsertRequest(req)
-		if err != nil || !inserted {
-			return err
+	reservation := store.Reservation{
+		Request: req, Certificate: cert,
+		Events: []models.Event{received, certificateEvent(req, cert, "certificate.reserved")},
+	}
+	if !limits.None() || alongside != nil {
+		reservation.Then = func(tx *store.Tx) error {
+			if err := hold(tx, cert, limits); err != nil || alongside == nil {
+				return err
+			}
+			return alongside(tx)
 		}
-		if _, err := tx.ReserveCertificate(cert); err != nil {
-			return err
-		}
-		if err := hold(tx, cert, limits); err != nil {
-			return err
-		}
-		if err := alongside(tx); err != nil {
-			return err
-		}
-		return tx.Audit(certificateEvent(req, cert, "certificate.reserved"))
-	})
+	}
+	inserted, err := i.cfg.Store.Reserve(ctx, reservation)
 	if err != nil {
 		return nil, err
 	}
@@ -240,27 +237,14 @@ func (i *Issuance) signAndRecord(ctx context.Context, cert *models.Certificate, 
 func (i *Issuance) record(ctx context.Context, cert *models.Certificate, der []byte, req *models.Request) (won bool, err error) {
 	sum := sha256.Sum256(der)
 	fingerprint := hex.EncodeToString(sum[:])
-	err = i.cfg.write(ctx, func(tx *store.Tx) (err error) {
-		won, err = tx.RecordCertificate(cert.ID, der, fingerprint)
-		if err != nil || !won {
-			return err
-		}
-		if req == nil {
-			return tx.Audit(models.Event{
-				Actor: "system", Action: "certificate.issued", Noun: "certificate", SubjectID: string(cert.ID),
-				DomainID: cert.DomainID, DeviceID: cert.DeviceID, RequestID: cert.RequestID, Details: map[string]string{"serial": cert.Serial},
-			})
-		}
-		req.State, req.CertificateID = models.RequestIssued, cert.ID
-		if err := tx.SaveRequest(req); err != nil {
-			return err
-		}
-		return tx.Audit(certificateEvent(req, cert, "certificate.issued"))
-	})
-	if won && err == nil {
-		cert.DER, cert.Fingerprint, cert.State = der, fingerprint, models.CertificateIssued
+	event := models.Event{
+		Actor: "system", Action: "certificate.issued", Noun: "certificate", SubjectID: string(cert.ID),
+		DomainID: cert.DomainID, DeviceID: cert.DeviceID, RequestID: cert.RequestID, Details: map[string]string{"serial": cert.Serial},
 	}
-	return won, err
+	if req != nil {
+		event = certificateEvent(req, cert, "certificate.issued")
+	}
+	return i.cfg.Store.Record(ctx, store.Recording{Certificate: cert, DER: der, Fingerprint: fingerprint, Request: req, Event: event})
 }
 
 // prepare builds the reservation for req, what would be signed, linted, and

@@ -130,7 +130,7 @@ func TestInlineLane(t *testing.T) {
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		ctx := context.Background()
-		nothing := func(*store.Tx) error { return nil }
+		received := models.Event{Actor: "device:x", Action: "request.received", Noun: "request"}
 		for _, point := range []string{"", activities.FaultBeforeReserve, activities.FaultAfterReserve, activities.FaultAfterSign, activities.FaultAfterRecord} {
 			t.Run("power cut at "+point, func(t *testing.T) {
 				w.t = t
@@ -142,11 +142,11 @@ func TestInlineLane(t *testing.T) {
 				}
 				if point != "" {
 					lost := *req
-					w.cut(point, func() error { _, err := w.acts.Issuance.Issue(ctx, &lost, facts, nothing); return err })
+					w.cut(point, func() error { _, err := w.acts.Issuance.Issue(ctx, &lost, facts, received, nil); return err })
 				}
 				again := *req
 				again.ID = models.NewID[models.RequestID]() // as a device that asks again brings it
-				cert, err := w.acts.Issuance.Issue(ctx, &again, facts, nothing)
+				cert, err := w.acts.Issuance.Issue(ctx, &again, facts, received, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

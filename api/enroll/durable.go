@@ -66,7 +66,12 @@ func (d *Door) accept(ctx context.Context, tx *store.Tx, s *Submission, req *mod
 	if err := tx.Promise(promise); err != nil {
 		return err
 	}
-	return d.received(ctx, tx, s, req)
+	if s.Alongside != nil {
+		if err := s.Alongside(tx, req); err != nil {
+			return err
+		}
+	}
+	return tx.Audit(d.received(s, req))
 }
 
 // promiseDelay gives the process that made a promise the time to keep it.
@@ -126,15 +131,9 @@ func (d *Door) registerDevice(ctx context.Context, tx *store.Tx, s *Submission, 
 	return tx.Audit(d.event(s, req, "device.registered", "device", string(device.ID)))
 }
 
-// received writes the audit event of an accepted request, and what is stored
-// with it.
-func (d *Door) received(ctx context.Context, tx *store.Tx, s *Submission, req *models.Request) error {
-	if s.Alongside != nil {
-		if err := s.Alongside(tx, req); err != nil {
-			return err
-		}
-	}
-	return tx.Audit(d.event(s, req, "request.received", "request", string(req.ID)))
+// received is the audit event of an accepted request.
+func (d *Door) received(s *Submission, req *models.Request) models.Event {
+	return d.event(s, req, "request.received", "request", string(req.ID))
 }
 
 func (d *Door) event(s *Submission, req *models.Request, action, noun, subject string) models.Event {

@@ -178,7 +178,11 @@ func (d *Door) begin(ctx context.Context, s *Submission, key string) (Answer, er
 	}
 	req := newRequest(s, key, facts.Version, decision)
 	if decision.Outcome == models.OutcomeIssue && s.Kind != models.KindOnboarding {
-		cert, err := d.cfg.Issuance.Issue(ctx, req, facts, func(tx *store.Tx) error { return d.received(ctx, tx, s, req) })
+		var alongside func(*store.Tx) error
+		if s.Alongside != nil {
+			alongside = func(tx *store.Tx) error { return s.Alongside(tx, req) }
+		}
+		cert, err := d.cfg.Issuance.Issue(ctx, req, facts, d.received(s, req), alongside)
 		if req.WorkflowID != "" { // a copy came first, when the domain still asked people
 			return d.join(ctx, req)
 		}

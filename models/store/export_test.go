@@ -4,6 +4,7 @@ package store
 
 import (
 	"database/sql"
+	"runtime"
 	"sync"
 
 	"gorm.io/gorm/schema"
@@ -48,4 +49,23 @@ func ReadRow(tx *Tx, id string, gorms, ours any) error {
 		return err
 	}
 	return tx.tableOf(ours).take(tx.ctx, tx.Queries, ours, "id = ?", []any{id})
+}
+
+// Gather keeps issuances waiting until n of them do, so that they are stored
+// together. start has to begin them.
+func Gather(s *Store, n int, start func()) {
+	g := &s.issuances
+	g.once.Do(func() { g.turn = make(chan struct{}, issuanceTurns) })
+	for range issuanceTurns {
+		g.turn <- struct{}{}
+	}
+	start()
+	for waiting := 0; waiting < n; runtime.Gosched() {
+		g.mu.Lock()
+		waiting = len(g.waiting)
+		g.mu.Unlock()
+	}
+	for range issuanceTurns {
+		<-g.turn
+	}
 }

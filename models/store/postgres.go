@@ -93,23 +93,31 @@ func inUTC(_ context.Context, conn *pgx.Conn) error {
 
 // writePostgres is Write with a transaction of its own.
 func (s *Store) writePostgres(ctx context.Context, fn func(*Tx) error) error {
-	db := s.db.WithContext(ctx).Begin(&sql.TxOptions{Isolation: sql.LevelReadCommitted})
-	if db.Error != nil {
-		return translate(db.Error, "transaction")
+	conn, err := s.pool.Conn(ctx)
+	if err != nil {
+		return translate(err, "transaction")
 	}
+	defer func() { _ = conn.Close() }() // back into the pool
+	bare, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return translate(err, "transaction")
+	}
+	db := s.db.Session(&gorm.Session{Context: ctx, NewDB: true})
+	db.Statement.ConnPool = bare
 	tx := newTx(ctx, db, s.now, false)
+	tx.conn = conn
 	committed := false
 	defer func() {
 		tx.end()
 		if !committed {
-			db.Rollback() // an error, or a panic of fn that passes through
+			_ = bare.Rollback() // an error, or a panic of fn that passes through
 		}
 	}()
 	if err := tx.run(fn); err != nil {
 		return err
 	}
 	committed = true
-	return translate(db.Commit().Error, "transaction")
+	return translate(bare.Commit(), "transaction")
 }
 
 func migratePostgres(ctx context.Context, pool *sql.DB, now func() time.Time) error {

@@ -336,8 +336,7 @@ func (t *table) insert(ctx context.Context, q *Queries, row any, conflict []stri
 	if err != nil {
 		return false, err
 	}
-	text := t.statement(q, "insert "+strings.Join(conflict, ","), func() string { return t.insertText(1, conflict) })
-	res, err := q.db.Statement.ConnPool.ExecContext(ctx, text, values...)
+	res, err := q.db.Statement.ConnPool.ExecContext(ctx, t.inserts(q, 1, conflict), values...)
 	if err != nil {
 		return false, err
 	}
@@ -345,7 +344,12 @@ func (t *table) insert(ctx context.Context, q *Queries, row any, conflict []stri
 	return n == 1, err
 }
 
-// insertText is the statement that adds a number of rows.
+// inserts is the statement that adds a number of rows.
+func (t *table) inserts(q *Queries, rows int, conflict []string) string {
+	key := "insert " + strconv.Itoa(rows) + " " + strings.Join(conflict, ",")
+	return t.statement(q, key, func() string { return t.insertText(rows, conflict) })
+}
+
 func (t *table) insertText(rows int, conflict []string) string {
 	values := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(t.columns)), ", ") + ")"
 	target := ""

@@ -44,6 +44,8 @@ type Store struct {
 	close  func() error
 
 	sealing sealing // of audit events, PostgreSQL only
+
+	issuances issuances
 }
 
 // Queries are the read methods that Store and Tx share. On a Store they see

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"reflect"
 	"slices"
@@ -22,6 +23,7 @@ type Tx struct {
 	*Queries
 	ctx    context.Context
 	events []models.Event // written at the end, with one statement
+	conn   *sql.Conn      // of PostgreSQL
 }
 
 // errEnded is what a Tx answers that was kept after its end.

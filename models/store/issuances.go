@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT
+
+package store
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/trustloom/trustloom/models"
+)
+
+// Reservation is what is stored before a certificate is signed at once: the
+// request, already reserved, its certificate with the to-be-signed bytes, and
+// the audit events about both.
+type Reservation struct {
+	Request     *models.Request
+	Certificate *models.Certificate
+	Events      []models.Event
+	// Then runs in the same transaction and can refuse. Reservations that have
+	// nothing to ask leave it nil and share their transaction with others.
+	Then func(tx *Tx) error
+}
+
+// Recording is what is stored after the signature: the certificate, of which
+// DER and Fingerprint (hex SHA-256) are new, the request that ends with it, if
+// it is to end, and the audit event.
+type Recording struct {
+	Certificate *models.Certificate
+	DER         []byte
+	Fingerprint string
+	Request     *models.Request
+	Event       models.Event
+
+	endedAt time.Time
+}
+
+// Reserve stores a reservation unless there is a request with the same key.
+// Then it reports false and r.Request becomes the row that exists.
+//
+// The reservations and recordings of concurrent callers share statements and
+// one COMMIT. When one of them cannot be, the others do not notice. Errors and
+// the end of ctx are as for Write.
+func (s *Store) Reserve(ctx context.Context, r Reservation) (inserted bool, err error) {
+	req, cert := r.Request, r.Certificate
+	setDefault(&cert.State, models.CertificateReserved)
+	if req.Key == "" || req.State != models.RequestReserved || cert.RequestKey != req.Key || cert.Serial == "" || cert.IssuerKeyID == "" ||
+		cert.State != models.CertificateReserved || len(cert.DER) != 0 {
+		return false, models.Errorf(models.KindInvalid, "a reservation needs a request and a certificate that are reserved, with key, serial number and issuer key")
+	}
+	op := &issuance{ctx: ctx, reservation: &r}
+	if r.Then != nil {
+		err = s.alone(op)
+	} else {
+		err = s.issuances.do(s, op)
+	}
+	return err == nil && op.won, err
+}
+
+// Record stores the signature where none is stored yet, and ends the request.
+// It reports false if another call was first: then that one's bytes are the
+// certificate. It is KindConflict if the request was changed meanwhile, and
+// otherwise like Reserve.
+func (s *Store) Record(ctx context.Context, r Recording) (won bool, err error) {
+	if len(r.DER) == 0 || r.Fingerprint == "" {
+		return false, models.Errorf(models.KindInvalid, "certificate %s is recorded with its bytes and fingerprint", r.Certificate.ID)
+	}
+	op := &issuance{ctx: ctx, recording: &r}
+	err = s.issuances.do(s, op)
+	return err == nil && op.won, err
+}
+
+// issuance is one Reserve or Record.
+type issuance struct {
+	ctx         context.Context
+	reservation *Reservation
+	recording   *Recording
+	taken       atomic.Bool // by who runs it, or by its caller who gave up
+	won         bool
+	existing    *models.Request // which won in its place
+	done        chan error
+}
+
+// key orders the issuances of a transaction, so that two transactions never
+// wait for each other.
+func (op *issuance) key() string {
+	if op.reservation != nil {
+		return op.reservation.Request.Key
+	}
+	return string(op.recording.Certificate.ID)
+}
+
+// issuances gathers what concurrent callers want to store. Who gets the turn
+// stores what has gathered until then, for all; nobody waits for company.
+type issuances struct {
+	once    sync.Once
+	turn    chan struct{}
+	mu      sync.Mutex
+	waiting []*issuance
+}
+
+// The transactions that run at the same time, and the calls in one.
+const (
+	issuanceTurns = 1
+	maxIssuances  = 64
+)
+
+// issuanceTime bounds a transaction that many wait for.
+const issuanceTime = 20 * time.Second
+
+func (g *issuances) do(s *Store, op *issuance) error {
+	g.once.Do(func() { g.turn = make(chan struct{}, issuanceTurns) })
+	op.done = make(chan error, 1)
+	g.mu.Lock()
+	g.waiting = append(g.waiting, op)
+	g.mu.Unlock()
+	for {
+		select {
+		case err := <-op.done:
+			return err
+		case <-op.ctx.Done():
+			if op.taken.CompareAndSwap(false, true) {
+				return translate(op.ctx.Err(), "transaction")
+			}
+			return <-op.done
+		case g.turn <- struct{}{}:
+			g.run(s)
+		}
+	}
+}
+
+// run stores what has gathered and gives the turn back.
+func (g *issuances) run(s *Store) {
+	defer func() { <-g.turn }()
+	g.mu.Lock()
+	n := min(len(g.waiting), maxIssuances)
+	batch := slices.Clone(g.waiting[:n])
+	g.waiting = append(g.waiting[:0], g.waiting[n:]...)
+	g.mu.Unlock()
+	batch = slices.DeleteFunc(batch, func(op *issuance) bool { return !op.taken.CompareAndSwap(false, true) })
+	if len(batch) == 0 {
+		return
+	}
+	verdict := errUnwound
+	defer func() {
+		for _, op := range batch {
+			op.done <- verdict
+		}
+	}()
+	verdict = s.together(batch)
+	if kind := models.KindOf(verdict); verdict == nil || kind == models.KindUnavailable || len(batch) == 1 {
+		return
+	}
+	for _, op := range batch { // one of them cannot be stored
+		op.done <- s.alone(op)
+	}
+	batch = nil
+}
+
+// together stores all issuances in one transaction.
+func (s *Store) together(batch []*issuance) error {
+	slices.SortFunc(batch, func(a, b *issuance) int { return strings.Compare(a.key(), b.key()) })
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(batch[0].ctx), issuanceTime)
+	defer cancel()
+	if err := s.Write(ctx, func(tx *Tx) error { return tx.issue(batch) }); err != nil {
+		return err
+	}
+	for _, op := range batch {
+		op.stored()
+	}
+	return nil
+}
+
+// alone stores one issuance in a transaction of its own.
+func (s *Store) alone(op *issuance) error {
+	err := s.Write(op.ctx, func(tx *Tx) error {
+		if err := tx.issue([]*issuance{op}); err != nil || op.reservation == nil || op.reservation.Then == nil || !op.won {
+			return err
+		}
+		return op.reservation.Then(tx)
+	})
+	if err == nil {
+		op.stored()
+	}
+	return err
+}
+
+// issue stores a number of issuances.
+func (tx *Tx) issue(batch []*issuance) error {
+	now := tx.clock()
+	first := make([]statement, len(batch))
+	for i, op := range batch {
+		if err := op.first(tx, &first[i], now); err != nil {
+			return err
+		}
+	}
+	counts, err := tx.pipeline(first, "issuances")
+	if err != nil {
+		return err
+	}
+	var ended []statement
+	var certificates []*models.Certificate
+	for i, op := range batch {
+		op.won = counts[i] == 1
+		switch {
+		case op.won && op.reservation != nil:
+			certificates = append(certificates, op.reservation.Certificate)
+		case op.won && op.recording.Request != nil:
+			ended = append(ended, op.recording.ended(tx, now))
+		}
+	}
+	if err := tx.finish(ended, certificates); err != nil {
+		return err
+	}
+	for _, op := range batch {
+		if err := op.rest(tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish stores what follows from the first statements having succeeded.
+func (tx *Tx) finish(list []statement, certificates []*models.Certificate) error {
+	for len(certificates) > 0 {
+		n := tx.chunk(len(certificates))
+		s, err := insertOf(tx, certificates[:n], "request_key")
+		if err != nil {
+			return err
+		}
+		list, certificates = append(list, s), certificates[n:]
+	}
+	counts, err := tx.pipeline(list, "issuances")
+	for i, n := range counts {
+		if err == nil && int(n) != list[i].rows {
+			err = changed("the request")
+		}
+	}
+	return err
+}
+
+// first is the statement on whose success the rest depends.
+func (op *issuance) first(tx *Tx, s *statement, now time.Time) (err error) {
+	if op.reservation != nil {
+		req, cert := op.reservation.Request, op.reservation.Certificate
+		setDefault(&req.ID, models.NewID[models.RequestID]())
+		tx.fresh((*string)(&req.ID), &req.Revision, &req.CreatedAt, &req.UpdatedAt)
+		var unused int
+		tx.fresh((*string)(&cert.ID), &unused, &cert.CreatedAt, &cert.UpdatedAt)
+		stamp(req)
+		stamp(cert)
+		*s, err = insertOf(tx, []*models.Request{req}, "key")
+		return err
+	}
+	r := op.recording
+	*s = statement{
+		text: tx.numbered("UPDATE certificates SET der = ?, fingerprint = ?, state = 'issued', updated_at = ? WHERE id = ? AND " + unrecorded + " AND " + noDER),
+		args: []any{r.DER, r.Fingerprint, now, string(r.Certificate.ID)}, rows: 1,
+	}
+	return nil
+}
+
+// ended ends the request of a recording.
+func (r *Recording) ended(tx *Tx, now time.Time) statement {
+	r.endedAt = now
+	return statement{
+		text: tx.numbered("UPDATE requests SET state = 'issued', certificate_id = ?, revision = ?, updated_at = ? WHERE id = ? AND revision = ? AND state = 'reserved'"),
+		args: []any{string(r.Certificate.ID), int64(r.Request.Revision + 1), now, string(r.Request.ID), int64(r.Request.Revision)}, rows: 1,
+	}
+}
+
+// rest adds the audit events of a success, and reads what was in the way of a
+// failure.
+func (op *issuance) rest(tx *Tx) error {
+	outer := tx.ctx
+	tx.ctx = op.ctx // whose act it is
+	defer func() { tx.ctx = outer }()
+	switch {
+	case op.recording != nil && op.won:
+		return tx.Audit(op.recording.Event)
+	case op.recording != nil:
+		_, err := tx.FindCertificate(outer, op.recording.Certificate.ID)
+		return err
+	case op.won:
+		for _, e := range op.reservation.Events {
+			if err := tx.Audit(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	now, err := tx.FindRequestByKey(outer, op.reservation.Request.Key)
+	if err == nil {
+		op.existing = now
+	}
+	return err
+}
+
+// stored brings what the caller has in line with what is committed now.
+func (op *issuance) stored() {
+	switch {
+	case op.reservation != nil && !op.won:
+		*op.reservation.Request = *op.existing
+	case op.recording != nil && op.won:
+		r := op.recording
+		r.Certificate.DER, r.Certificate.Fingerprint, r.Certificate.State = r.DER, r.Fingerprint, models.CertificateIssued
+		if r.Request != nil {
+			r.Request.State, r.Request.CertificateID = models.RequestIssued, r.Certificate.ID
+			r.Request.Revision, r.Request.UpdatedAt = r.Request.Revision+1, r.endedAt
+		}
+	}
+}
