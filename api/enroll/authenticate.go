@@ -15,6 +15,7 @@ import (
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/policy"
+	"github.com/trustloom/trustloom/models/store"
 )
 
 // errCredentials is the one answer to every wrong user name, wrong password
@@ -67,22 +68,22 @@ func (d *Door) password(ctx context.Context, domain *models.Domain, method model
 // connection. What the certificate is decides the method: one of ours is a
 // domain credential or nothing, any other an IDevID or nothing.
 func (d *Door) certificate(ctx context.Context, domain *models.Domain, presented []*x509.Certificate) (Identity, error) {
-	row, err := d.cfg.Store.FindCertificateByFingerprint(ctx, fingerprint(presented[0]))
+	held, err := d.cfg.Store.FindHolding(ctx, fingerprint(presented[0]))
 	if models.KindOf(err) == models.KindNotFound {
 		return d.idevid(ctx, domain, presented)
 	}
 	if err != nil {
 		return Identity{}, err
 	}
-	if row.Kind != models.CertificateDomainCredential {
+	if held.Certificate.Kind != models.CertificateDomainCredential {
 		return Identity{}, models.Errorf(models.KindDenied, "an application certificate does not enroll others: use the domain credential")
 	}
-	return d.own(ctx, domain, row, presented[0], models.AuthDomainCredential)
+	return d.own(domain, held, presented[0], models.AuthDomainCredential)
 }
 
 // own authenticates a device by a certificate that we issued to it.
-func (d *Door) own(ctx context.Context, domain *models.Domain, row *models.Certificate, leaf *x509.Certificate, method models.AuthMethod) (Identity, error) {
-	now := d.cfg.Now()
+func (d *Door) own(domain *models.Domain, held *store.Holding, leaf *x509.Certificate, method models.AuthMethod) (Identity, error) {
+	now, row, device := d.cfg.Now(), held.Certificate, held.Device
 	switch {
 	case row.State == models.CertificateRevoked:
 		return Identity{}, models.Errorf(models.KindUnauthenticated, "the client certificate is revoked")
@@ -93,13 +94,12 @@ func (d *Door) own(ctx context.Context, domain *models.Domain, row *models.Certi
 	case row.DomainID != domain.ID:
 		return Identity{}, models.Errorf(models.KindDenied, "the client certificate belongs to another domain")
 	}
-	issuer, err := d.verifyOwn(ctx, row, leaf, now)
+	issuer, err := d.verifyOwn(held.Chain, leaf, now)
 	if err != nil {
 		return Identity{}, err
 	}
-	device, err := d.cfg.Store.FindDevice(ctx, row.DeviceID)
-	if err != nil {
-		return Identity{}, err
+	if device == nil {
+		return Identity{}, models.Errorf(models.KindNotFound, "the device of the client certificate does not exist")
 	}
 	return Identity{Method: method, Subject: row.Fingerprint, Device: device, Key: string(device.ID), Certificate: row, Issuer: issuer}, nil
 }
@@ -110,17 +110,17 @@ func (d *Door) predecessor(ctx context.Context, domain *models.Domain, presented
 	if len(presented) == 0 {
 		return Identity{}, models.Errorf(models.KindUnauthenticated, "re-enrollment needs the certificate to be renewed as TLS client certificate")
 	}
-	row, err := d.cfg.Store.FindCertificateByFingerprint(ctx, fingerprint(presented[0]))
+	held, err := d.cfg.Store.FindHolding(ctx, fingerprint(presented[0]))
 	if models.KindOf(err) == models.KindNotFound {
 		return Identity{}, models.Errorf(models.KindUnauthenticated, "the client certificate was not issued here")
 	}
 	if err != nil {
 		return Identity{}, err
 	}
-	if row.Kind == models.CertificateCA {
+	if held.Certificate.Kind == models.CertificateCA {
 		return Identity{}, models.Errorf(models.KindDenied, "a CA certificate is not renewed by a device")
 	}
-	return d.own(ctx, domain, row, presented[0], models.AuthPredecessor)
+	return d.own(domain, held, presented[0], models.AuthPredecessor)
 }
 
 // idevid authenticates a device by its manufacturer's certificate (IEEE

@@ -59,6 +59,7 @@ type Door struct {
 	waiters  chan struct{}
 	strain   strain
 	certs    pki.Cache // of CAs
+	paths    paths     // of certificates of ours
 	profiles policy.Cache
 }
 

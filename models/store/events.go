@@ -125,9 +125,32 @@ func (tx *Tx) flushEvents() error {
 	if len(tx.events) == 0 {
 		return nil
 	}
-	err := tx.session().Create(&tx.events).Error
+	events := make([]*models.Event, len(tx.events))
+	for i := range tx.events {
+		events[i] = &tx.events[i]
+	}
 	tx.events = nil
-	return tx.check(err, "events")
+	return tx.insertAll(events)
+}
+
+// insertAll inserts events, which never conflict with any.
+func (tx *Tx) insertAll(events []*models.Event) error {
+	var list []statement
+	for len(events) > 0 {
+		n := tx.chunk(len(events))
+		s, err := insertOf(tx, events[:n])
+		if err != nil {
+			return err
+		}
+		list, events = append(list, s), events[n:]
+	}
+	counts, err := tx.pipeline(list, "events")
+	for i, n := range counts {
+		if err == nil && int(n) != list[i].rows {
+			err = models.Errorf(models.KindInternal, "an audit event has the identifier of another")
+		}
+	}
+	return err
 }
 
 // ListEvents returns audit events, newest last.

@@ -27,11 +27,7 @@ func (tx *Tx) InsertProfile(p *models.Profile) error {
 
 // FindProfile returns the current version of a profile.
 func (q *Queries) FindProfile(ctx context.Context, name string) (*models.Profile, error) {
-	p := new(models.Profile)
-	if err := q.with(ctx).Where("name = ?", name).Order("version DESC").Take(p).Error; err != nil {
-		return nil, q.check(err, quoted("profile", name))
-	}
-	return p, nil
+	return find[models.Profile](ctx, q, quoted("profile", name), "name = ? ORDER BY version DESC", name)
 }
 
 // FindProfileVersion returns one version of a profile.

@@ -296,16 +296,20 @@ func (t *table) take(ctx context.Context, q *Queries, row any, condition string,
 		}
 		return gorm.ErrRecordNotFound
 	}
-	v := reflect.ValueOf(row).Elem()
-	cells, into := make([]cell, len(t.columns)), make([]any, len(t.columns))
-	for i := range t.columns {
-		cells[i] = cell{v.FieldByIndex(t.columns[i].index), t.columns[i].json}
-		into[i] = &cells[i]
-	}
-	if err := rows.Scan(into...); err != nil {
+	if err := rows.Scan(t.cells(reflect.ValueOf(row).Elem())...); err != nil {
 		return err
 	}
 	return rows.Close()
+}
+
+// cells are the places of a row into which its columns go.
+func (t *table) cells(row reflect.Value) []any {
+	cells, into := make([]cell, len(t.columns)), make([]any, len(t.columns))
+	for i := range t.columns {
+		cells[i] = cell{row.FieldByIndex(t.columns[i].index), t.columns[i].json}
+		into[i] = &cells[i]
+	}
+	return into
 }
 
 // values returns the columns of a row, without those in omit.
