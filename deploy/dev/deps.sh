@@ -7,6 +7,7 @@
 #               unprivileged user, in a temporary folder
 #   curl, openssl   the devices of the tests and of the demo
 #   gnutls-bin, libnss3-tools   certtool and pk12util: other makers and readers of PKCS#12
+#   chromium    a browser without a screen, for the pages
 set -euo pipefail
 
 missing=()
@@ -17,6 +18,7 @@ have curl || missing+=(curl)
 have openssl || missing+=(openssl)
 have certtool || missing+=(gnutls-bin)
 have pk12util || missing+=(libnss3-tools)
+have chromium || missing+=(chromium)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 
 if [ ${#missing[@]} -eq 0 ]; then
@@ -24,7 +26,7 @@ if [ ${#missing[@]} -eq 0 ]; then
 fi
 echo "deps: installing ${missing[*]}"
 if ! command -v apt-get >/dev/null; then
-	echo "deps: this is not Debian; please install what gives softhsm2-util, pkcs11-tool, curl, openssl, certtool, pk12util, initdb" >&2
+	echo "deps: this is not Debian; please install what gives softhsm2-util, pkcs11-tool, curl, openssl, certtool, pk12util, chromium, initdb" >&2
 	exit 1
 fi
 
