@@ -13,12 +13,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trustloom/trustloom/cmd/trustloomd/check"
+	"github.com/trustloom/trustloom/integrations/hsm"
+	"github.com/trustloom/trustloom/models/audit"
 	"github.com/trustloom/trustloom/models/store"
 )
 
 // checkFlags is what the command line of check says.
 type checkFlags struct {
 	dataDir, databaseURL, output string
+	sealingKeyFile               string
 	grace                        time.Duration
 	logs, secretFiles            []string
 }
@@ -36,6 +39,8 @@ func checkCommand() *cobra.Command {
   I4   every certificate verifies, keeps inside its issuer's validity, and lints clean
   I5   every accepted request has ended, or something will end it
   I7   CRL numbers and thisUpdate only grow, and a CRL is valid now
+  I8   the audit chain holds, and with the key of --sealing-key-file every event was
+       written by a Trustloom that has it
   I9   no secret lies where none belongs: the admin token, and what --secret-file
        names, are looked for in what Temporal keeps and in the files of --log
   I10  a request, its certificate and its approval are of one device and one domain
@@ -53,6 +58,7 @@ thousand certificates per second and says how far it is.`,
 	fs := cmd.Flags()
 	fs.StringVar(&f.dataDir, "data-dir", environment("TRUSTLOOM_DATA_DIR", "./data"), "the server's data directory")
 	fs.StringVar(&f.databaseURL, "database-url", os.Getenv("TRUSTLOOM_DATABASE_URL"), "postgres://user:password@host/name (default SQLite in the data directory)")
+	fs.StringVar(&f.sealingKeyFile, "sealing-key-file", os.Getenv("TRUSTLOOM_SEALING_KEY_FILE"), "the server's sealing key (default sealing.key in the data directory, if it is there)")
 	fs.DurationVar(&f.grace, "grace", 2*time.Minute, "how old something unfinished must be to count as forgotten")
 	fs.StringSliceVar(&f.logs, "log", nil, "files in which no secret may be, besides what Temporal keeps")
 	fs.StringSliceVar(&f.secretFiles, "secret-file", nil, "files whose content is a secret to be looked for")
@@ -80,7 +86,11 @@ func (f *checkFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Inspect(cmd.Context(), store.Config{URL: f.databaseURL, Now: time.Now})
+	key, err := f.auditKey()
+	if err != nil {
+		return err
+	}
+	s, err := store.Inspect(cmd.Context(), store.Config{URL: f.databaseURL, Now: time.Now, AuditKey: key})
 	if err != nil {
 		return err
 	}
@@ -122,4 +132,21 @@ func (f *checkFlags) search() ([]check.Secret, []string, error) {
 		secrets = append(secrets, secret)
 	}
 	return secrets, append(files, f.logs...), nil
+}
+
+// auditKey returns the key that authenticates audit events. Without it the
+// chain is checked, but not who wrote the events.
+func (f *checkFlags) auditKey() (audit.Key, error) {
+	name := f.sealingKeyFile
+	if name == "" {
+		name = filepath.Join(f.dataDir, "sealing.key")
+		if _, err := os.Stat(name); errors.Is(err, os.ErrNotExist) {
+			return audit.Key{}, nil
+		}
+	}
+	sealing, err := hsm.ReadSealingKey(name)
+	if err != nil {
+		return audit.Key{}, err
+	}
+	return audit.NewKey(sealing), nil
 }

@@ -28,7 +28,7 @@ const SealingKeySize = 32
 // same time all get the same key. A file that is readable by everybody, or
 // holds anything else, is KindInvalid and left as it is.
 func LoadOrCreateSealingKey(path string) ([]byte, error) {
-	key, err := loadSealingKey(path)
+	key, err := ReadSealingKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
@@ -40,10 +40,12 @@ func LoadOrCreateSealingKey(path string) ([]byte, error) {
 	if _, err := createFile(path, []byte(hex.EncodeToString(fresh)+"\n")); err != nil {
 		return nil, fmt.Errorf("create sealing key: %w", err)
 	}
-	return loadSealingKey(path)
+	return ReadSealingKey(path)
 }
 
-func loadSealingKey(path string) ([]byte, error) {
+// ReadSealingKey is LoadOrCreateSealingKey for a file that must be there. Its
+// error is fs.ErrNotExist if it is not.
+func ReadSealingKey(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("find sealing key: %w", err)

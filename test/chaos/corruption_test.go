@@ -48,6 +48,8 @@ var corruptions = []corruption{
 		"DELETE FROM outbox_items; UPDATE requests SET state = 'approved' WHERE id = (SELECT request_id FROM certificates WHERE id = " + theCertificate + ")",
 		"UPDATE requests SET state = 'issued' WHERE id = (SELECT request_id FROM certificates WHERE id = " + theCertificate + ")"},
 	{"the number of a CRL was changed", "I7", "UPDATE crls SET number = number + 1000", "UPDATE crls SET number = number - 1000"},
+	{"an audit event was changed", "I8",
+		"UPDATE events SET actor = actor || 'x' WHERE action = 'certificate.issued'", "UPDATE events SET actor = substr(actor, 1, length(actor) - 1) WHERE action = 'certificate.issued'"},
 	{"a certificate was moved to another device", "I10",
 		"UPDATE certificates SET device_id = 'x' || device_id WHERE id = " + theCertificate, "UPDATE certificates SET device_id = substr(device_id, 2) WHERE id = " + theCertificate},
 }

@@ -52,11 +52,12 @@ var (
 	soundness   = Invariant{"I4", "every certificate verifies, keeps inside its issuer's validity, and lints clean"}
 	progress    = Invariant{"I5", "every accepted request has ended, or something will end it"}
 	numbering   = Invariant{"I7", "CRL numbers and thisUpdate only grow, and a CRL is valid now"}
+	chained     = Invariant{"I8", "the audit chain holds"}
 	secrecy     = Invariant{"I9", "no secret lies where none belongs"}
 	separation  = Invariant{"I10", "a request, its certificate and its approval are of one device and one domain"}
 )
 
-var invariants = []Invariant{oneEach, intentFirst, uniqueness, soundness, progress, numbering, secrecy, separation}
+var invariants = []Invariant{oneEach, intentFirst, uniqueness, soundness, progress, numbering, chained, secrecy, separation}
 
 // Finding is one broken promise.
 type Finding struct {
@@ -104,6 +105,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		{"check the requests", c.requests},
 		{"check the approvals", c.approvals},
 		{"check the CRLs", c.crls},
+		{"check the audit chain", c.chain},
 		{"look for secrets", c.secrets},
 	} {
 		if err := step.run(ctx); err != nil {
