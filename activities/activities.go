@@ -96,6 +96,7 @@ type Set struct {
 	Approvals   *Approvals
 	Authorities *Authorities
 	Publication *Publication
+	External    *External
 }
 
 // New returns the activities over cfg.
@@ -108,12 +109,13 @@ func New(cfg Config) *Set {
 		Approvals:   &Approvals{cfg: cfg},
 		Authorities: &Authorities{cfg: cfg},
 		Publication: &Publication{cfg: cfg},
+		External:    &External{cfg: cfg},
 	}
 }
 
 // All lists the structs for registration.
 func (s *Set) All() []any {
-	return []any{s.Requests, s.Issuance, s.Approvals, s.Authorities, s.Publication}
+	return []any{s.Requests, s.Issuance, s.Approvals, s.Authorities, s.Publication, s.External}
 }
 
 // subjectOf returns the subject of a template as RFC 4514 text. The template's

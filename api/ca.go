@@ -26,6 +26,9 @@ type CA struct {
 	NotAfter    time.Time       `json:"not_after,omitzero"`
 	Demo        bool            `json:"demo" doc:"made for trying things out; not for production"`
 	Failure     string          `json:"failure,omitempty" doc:"why the state is failed"`
+	Origin      models.CAOrigin `json:"origin" doc:"made here; imported with its key; requested: the key was made here and the certificate is signed elsewhere; known: the certificate only"`
+	Request     string          `json:"request,omitempty" doc:"PEM of the certificate request that an external CA is to sign" example:"-----BEGIN CERTIFICATE REQUEST-----"`
+	Deadline    *time.Time      `json:"deadline,omitzero" doc:"when the wait for the certificate of an external CA ends"`
 	CRLURL      string          `json:"crl_url,omitempty"`
 	AIAURL      string          `json:"aia_url,omitempty"`
 	OCSPURL     string          `json:"ocsp_url,omitempty"`
@@ -35,8 +38,13 @@ type CA struct {
 	UpdatedAt   time.Time       `json:"updated_at"`
 }
 
-// Pending reports whether the key and certificate of the CA are still made.
+// Pending reports whether the key and certificate of the CA are still made, or
+// its certificate is waited for.
 func (c *CA) Pending() bool { return c.State == models.CAPending }
+
+// Awaits reports whether the CA has its request ready and waits for somebody
+// to sign it.
+func (c *CA) Awaits() bool { return c.Pending() && c.Request != "" }
 
 // Key says where the key of a CA lives and what it is.
 type Key struct {
@@ -64,4 +72,28 @@ type CACreation struct {
 	Subject  Name            `json:"subject,omitzero" doc:"the name of the CA is the common name unless given"`
 	Validity models.Duration `json:"validity,omitzero" doc:"10y for a root, 5y for an issuing CA unless given" example:"3650d"`
 	Demo     bool            `json:"demo,omitzero"`
+
+	External    bool            `json:"external,omitzero" doc:"a CA elsewhere signs it: it stays pending with a request until its certificate is installed"`
+	Deadline    models.Duration `json:"deadline,omitzero" doc:"how long the certificate of an external CA is waited for; 30d unless given" example:"30d"`
+	Certificate string          `json:"certificate,omitempty" doc:"PEM; for the type external, which has no key here, and for nothing else"`
+	Chain       string          `json:"chain,omitempty" doc:"PEM of the certificates above an external one that are not known yet"`
+}
+
+// CAImport brings a CA with its key, in one PKCS #12 file or in separate ones.
+// Files are sent as they are, in base64.
+type CAImport struct {
+	Name        string `json:"name" example:"plant-issuing"`
+	Store       string `json:"store,omitempty" doc:"key store: software (unless given) or pkcs11" example:"software"`
+	PKCS12      []byte `json:"pkcs12,omitempty" doc:"PKCS #12 file with the key, its certificate and those above it"`
+	Key         []byte `json:"key,omitempty" doc:"private key: PKCS #8, also encrypted, PKCS #1 or SEC 1; PEM or DER"`
+	Certificate []byte `json:"certificate,omitempty" doc:"certificate of the key; PEM, DER or PKCS #7, with or without those above it"`
+	Chain       []byte `json:"chain,omitempty" doc:"certificates above it that are not known yet; PEM, DER or PKCS #7"`
+	Password    string `json:"password,omitempty" doc:"of the PKCS #12 file or of the encrypted key; never kept" sensitive:"true"`
+	Demo        bool   `json:"demo,omitzero"`
+}
+
+// CACertificate is the certificate that an external CA signed.
+type CACertificate struct {
+	Certificate []byte `json:"certificate" doc:"PEM, DER or PKCS #7, in base64; with or without those above it"`
+	Chain       []byte `json:"chain,omitempty" doc:"certificates above it that are not known yet; PEM, DER or PKCS #7, in base64"`
 }

@@ -36,6 +36,29 @@ func (c *Client) CAChain(ctx context.Context, name string) ([]byte, error) {
 	return c.text(ctx, call{method: http.MethodGet, path: path("cas", name, "chain")}, nil)
 }
 
+// CARequest returns the PEM of the request that an external CA is to sign.
+func (c *Client) CARequest(ctx context.Context, name string) ([]byte, error) {
+	return c.text(ctx, call{method: http.MethodGet, path: path("cas", name, "csr")}, nil)
+}
+
+// ImportCA brings a CA with its key. Sent again it finds the CA that the first
+// call made.
+func (c *Client) ImportCA(ctx context.Context, body CAImport) (*CA, error) {
+	return post[CA](ctx, c, path("cas", "imports"), body)
+}
+
+// InstallCA installs the certificate that an external CA signed.
+func (c *Client) InstallCA(ctx context.Context, name string, body CACertificate) (*CA, error) {
+	return post[CA](ctx, c, path("cas", name, "certificate"), body)
+}
+
+// DeleteCA removes a CA that nothing stands on: one without a key here, or one
+// that has no certificate.
+func (c *Client) DeleteCA(ctx context.Context, name string) error {
+	_, err := c.text(ctx, call{method: http.MethodDelete, path: path("cas", name)}, nil)
+	return err
+}
+
 // ListDomains returns one page of the domains, by name.
 func (c *Client) ListDomains(ctx context.Context, q PageQuery) (*Page[Domain], error) {
 	return get[Page[Domain]](ctx, c, path("domains"), EncodeQuery(q))

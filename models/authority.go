@@ -7,13 +7,27 @@ import "time"
 // CAType distinguishes trust anchors from subordinate CAs.
 type CAType string
 
-// The types of CA that this server signs with.
+// The types of CA. This server signs with the key of a root or issuing CA; of
+// an external one it has the certificate only, for the hierarchies of others.
 const (
-	CARoot    CAType = "root"
-	CAIssuing CAType = "issuing"
+	CARoot     CAType = "root"
+	CAIssuing  CAType = "issuing"
+	CAExternal CAType = "external"
 )
 
-// CA is a certification authority whose key is in one of our key stores.
+// CAOrigin says where the key and the certificate of a CA come from.
+type CAOrigin string
+
+// The origins of a CA.
+const (
+	CAMade      CAOrigin = "made"      // key and certificate were made here
+	CAImported  CAOrigin = "imported"  // both were made elsewhere
+	CARequested CAOrigin = "requested" // the key was made here, the certificate signed elsewhere
+	CAKnown     CAOrigin = "known"     // certificate only: type external
+)
+
+// CA is a certification authority: its key is in one of our key stores, unless
+// the type is external.
 type CA struct {
 	ID             CAID    `gorm:"primaryKey"`
 	Name           string  `gorm:"uniqueIndex;not null"`
@@ -31,10 +45,16 @@ type CA struct {
 	NotAfter       time.Time
 	Demo           bool   // made for trying things out; shown wherever the CA is shown
 	Failure        string // why State is failed
+	Origin         CAOrigin
+	CSR            []byte     // DER; of a requested CA, once its key is made
+	Deadline       *time.Time // of a requested CA: when the wait for its certificate ends
 	Revision       int
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 }
+
+// Keyless reports whether we have the certificate of the CA but not its key.
+func (c *CA) Keyless() bool { return c.Type == CAExternal }
 
 // Name is a subject as operators write it; empty fields are left out.
 type Name struct {

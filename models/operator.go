@@ -128,4 +128,6 @@ const (
 	OutboxWakeApproval    OutboxAction = "wake-approval"    // SubjectID: ApprovalID
 	OutboxWithdraw        OutboxAction = "withdraw"         // SubjectID: RequestID
 	OutboxPublish         OutboxAction = "publish"          // SubjectID: CAID
+	OutboxWakeAuthority   OutboxAction = "wake-authority"   // SubjectID: CAID
+	OutboxDestroyKey      OutboxAction = "destroy-key"      // SubjectID: key store "/" identifier of the key
 )

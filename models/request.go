@@ -102,9 +102,20 @@ type Certificate struct {
 	PredecessorID  CertificateID
 	RevokedAt      *time.Time
 	RevokedReason  RevocationReason
+	Origin         CertificateOrigin
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 }
+
+// CertificateOrigin says whether a certificate was issued here.
+type CertificateOrigin string
+
+// The origins of a certificate. Imported ones are inventory: they prove
+// nothing about a device, are not linted, and do not count as issued by us.
+const (
+	CertificateMade     CertificateOrigin = "issued"
+	CertificateImported CertificateOrigin = "imported"
+)
 
 // CertificateKind says what a certificate is for in Trustloom.
 type CertificateKind string

@@ -13,6 +13,7 @@ var (
 	approvals   *activities.Approvals
 	authorities *activities.Authorities
 	publication *activities.Publication
+	external    *activities.External
 )
 
 // The inputs and results that cross the seam.
@@ -28,6 +29,7 @@ type (
 	authorityInput     = activities.AuthorityInput
 	authorityResult    = activities.AuthorityResult
 	failAuthorityInput = activities.FailAuthorityInput
+	externalResult     = activities.ExternalResult
 	publishInput       = activities.PublishInput
 	publishResult      = activities.PublishResult
 )

@@ -56,6 +56,24 @@ func (c *Client) StartAuthority(ctx context.Context, id models.CAID) error {
 	return c.start(ctx, AuthorityID(id), enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, Authority, AuthorityInput{CAID: id})
 }
 
+// StartExternalAuthority starts the making of a CA that somebody else signs, or
+// finds it.
+func (c *Client) StartExternalAuthority(ctx context.Context, id models.CAID) error {
+	return c.start(ctx, ExternalAuthorityID(id), enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, ExternalAuthority, AuthorityInput{CAID: id})
+}
+
+// WakeAuthority tells the story of an external CA that its row has changed. A
+// story that has ended needs no waking.
+func (c *Client) WakeAuthority(ctx context.Context, id models.CAID) error {
+	ctx, cancel := context.WithTimeout(ctx, callBudget)
+	defer cancel()
+	err := c.temporal.SignalWorkflow(ctx, ExternalAuthorityID(id), "", ChangedSignal, nil)
+	if models.KindOf(translate(err)) == models.KindNotFound {
+		return nil
+	}
+	return wrap("wake the story of CA "+string(id), err)
+}
+
 // AwaitAuthority returns when the making of a CA has ended or ctx has.
 func (c *Client) AwaitAuthority(ctx context.Context, id models.CAID) error {
 	return c.await(ctx, AuthorityID(id))

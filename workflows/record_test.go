@@ -53,6 +53,7 @@ func record(t *testing.T) {
 	r.stories = workflows.NewClient(r.temporal)
 	r.work(hsm.Stores{models.StoreSoftware: software(t)})
 	r.authorities()
+	r.external()
 	r.atOnce()
 	r.approvals()
 	r.failure()
@@ -136,6 +137,43 @@ func (r *recorder) authorities() {
 		}
 		return tx.InsertDomain(r.domain)
 	})
+}
+
+// external records a CA whose certificate is installed, and one that is given
+// up.
+func (r *recorder) external() {
+	r.t.Helper()
+	for name, wait := range map[string]time.Duration{"external-installed": time.Hour, "external-expired": 3 * time.Second} {
+		deadline := time.Now().Add(wait)
+		ca := models.CA{
+			ID: models.NewID[models.CAID](), Name: name, Type: models.CAIssuing, State: models.CAPending, Generation: 1, Origin: models.CARequested,
+			Subject: models.Name{CommonName: name}, Deadline: &deadline,
+		}
+		ca.Key = models.KeyRef{Store: models.StoreSoftware, ID: "ca-" + string(ca.ID), Algorithm: models.ECP256}
+		r.write(func(tx *store.Tx) error { return tx.InsertCA(&ca) })
+		if err := r.stories.StartExternalAuthority(context.Background(), ca.ID); err != nil {
+			r.t.Fatal(err)
+		}
+		if name == "external-installed" {
+			r.eventually("the request is there", func() bool {
+				row, err := r.store.FindCA(context.Background(), ca.ID)
+				return err == nil && len(row.CSR) > 0
+			})
+			row, err := r.store.FindCA(context.Background(), ca.ID)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			row.State = models.CAActive
+			r.write(func(tx *store.Tx) error { return tx.SaveCA(row) })
+			if err := r.stories.WakeAuthority(context.Background(), ca.ID); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		if err := r.stories.AwaitRequest(context.Background(), workflows.ExternalAuthorityID(ca.ID)); err != nil {
+			r.t.Fatal(err)
+		}
+		r.keep(name, workflows.ExternalAuthorityID(ca.ID))
+	}
 }
 
 func (r *recorder) authority(name string, ca models.CA) models.CAID {

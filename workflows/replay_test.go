@@ -79,10 +79,11 @@ func TestNames(t *testing.T) {
 			}
 		}
 	}
-	names = append(names, "update "+workflows.WakeUpdate, "signal "+workflows.PublishSignal,
+	names = append(names, "update "+workflows.WakeUpdate, "signal "+workflows.PublishSignal, "signal "+workflows.ChangedSignal,
 		"task-queue "+workflows.TaskQueue, "task-queue "+workflows.KeyTaskQueue,
 		"id "+workflows.OnboardingID("domain", "key"), "id "+workflows.EnrollmentID("domain", "key"),
-		"id "+workflows.ApprovalID("request"), "id "+workflows.AuthorityID("ca"), "id "+workflows.PublicationID("ca"))
+		"id "+workflows.ApprovalID("request"), "id "+workflows.AuthorityID("ca"), "id "+workflows.PublicationID("ca"),
+		"id "+workflows.ExternalAuthorityID("ca"))
 	slices.Sort(names)
 	got := strings.Join(names, "\n") + "\n"
 	const golden = "testdata/names.golden"

@@ -19,6 +19,7 @@ const (
 	KeyTaskQueue  = "trustloom-keys"
 	WakeUpdate    = "wake"    // tells an approval that its row has changed
 	PublishSignal = "publish" // asks for a CRL now
+	ChangedSignal = "changed" // tells an external authority that its row has changed
 )
 
 // OnboardingID is the workflow ID of the onboarding with a request key.
@@ -37,6 +38,10 @@ func ApprovalID(request models.RequestID) string { return "approval/" + string(r
 
 // AuthorityID is the workflow ID of the making of a CA.
 func AuthorityID(ca models.CAID) string { return "authority/" + string(ca) }
+
+// ExternalAuthorityID is the workflow ID of the making of a CA that somebody
+// else signs.
+func ExternalAuthorityID(ca models.CAID) string { return "external-authority/" + string(ca) }
 
 // PublicationID is the workflow ID of the CRL publication of a CA.
 func PublicationID(ca models.CAID) string { return "publication/" + string(ca) }

@@ -124,6 +124,9 @@ func (o *Operations) CreateCA(ctx context.Context, who Caller, in api.CACreation
 	if err := auth.Authorize(who.Principal, auth.WriteCAs); err != nil {
 		return nil, err
 	}
+	if in.Type == models.CAExternal {
+		return o.addCA(ctx, who, in)
+	}
 	row, err := o.newCA(in)
 	if err != nil {
 		return nil, err
@@ -139,13 +142,13 @@ func (o *Operations) CreateCA(ctx context.Context, who Caller, in api.CACreation
 		if err := tx.Promise(promise); err != nil {
 			return err
 		}
-		return tx.Audit(who.event("ca.created", "ca", string(row.ID), "name", row.Name, "type", string(row.Type),
+		return tx.Audit(who.event("ca.created", "ca", string(row.ID), "name", row.Name, "type", string(row.Type), "origin", string(row.Origin),
 			"issuer", in.Issuer, "algorithm", string(row.Key.Algorithm), "key_store", row.Key.Store))
 	})
 	if err != nil {
 		return nil, err
 	}
-	o.awaitAuthority(ctx, who, row.ID)
+	o.awaitAuthority(ctx, who, row)
 	made, err := o.store.FindCA(ctx, row.ID)
 	if err != nil {
 		return nil, err
@@ -155,9 +158,17 @@ func (o *Operations) CreateCA(ctx context.Context, who Caller, in api.CACreation
 
 // awaitAuthority starts the making of a CA and waits for it, bounded. What
 // becomes of it is read from the row.
-func (o *Operations) awaitAuthority(ctx context.Context, who Caller, id models.CAID) {
-	told := o.tell(ctx, who, "start authority", func(ctx context.Context) error { return o.stories.StartAuthority(ctx, id) })
+func (o *Operations) awaitAuthority(ctx context.Context, who Caller, row *models.CA) {
+	id, begin := row.ID, o.stories.StartAuthority
+	if row.Origin == models.CARequested {
+		begin = o.stories.StartExternalAuthority
+	}
+	told := o.tell(ctx, who, "start authority", func(ctx context.Context) error { return begin(ctx, id) })
 	if !told {
+		return
+	}
+	if row.Origin == models.CARequested {
+		o.awaitRequest(ctx, id)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.authorityWait)
@@ -175,12 +186,19 @@ func (o *Operations) newCA(in api.CACreation) (*models.CA, error) {
 	if err := oneOf("type", in.Type, []models.CAType{models.CARoot, models.CAIssuing}); err != nil {
 		return nil, err
 	}
-	if (in.Type == models.CARoot) != (in.Issuer == "") {
-		return nil, models.Errorf(models.KindInvalid, "an issuing CA needs an issuer, a root has none")
+	if err := checkIssuer(in); err != nil {
+		return nil, err
 	}
 	row := &models.CA{
 		ID: models.NewID[models.CAID](), Name: in.Name, Type: in.Type, State: models.CAPending, Generation: 1,
-		Subject: models.Name(in.Subject), Validity: in.Validity, Demo: in.Demo,
+		Subject: models.Name(in.Subject), Validity: in.Validity, Demo: in.Demo, Origin: models.CAMade,
+	}
+	if in.External {
+		if in.Deadline == 0 {
+			in.Deadline = defaultWait
+		}
+		deadline := o.now().Add(in.Deadline.Std())
+		row.Origin, row.Deadline = models.CARequested, &deadline
 	}
 	if err := o.chooseKey(row, in.Key); err != nil {
 		return nil, err
@@ -224,26 +242,24 @@ func placeCA(ctx context.Context, tx *store.Tx, who Caller, row *models.CA, issu
 		if err != nil {
 			return err
 		}
+		if issuer.Keyless() {
+			return models.Errorf(models.KindConflict, "the key of CA %s is not here; create %s with external instead, and have its request signed where that key is", issuer.Name, row.Name)
+		}
 		if issuer.State != models.CAActive {
 			return models.Errorf(models.KindConflict, "CA %s is %s and does not issue", issuer.Name, issuer.State)
 		}
 		row.IssuerID = issuer.ID
 	}
-	for page := (store.Page{Limit: store.MaxLimit}); ; {
-		rows, next, err := tx.ListCAs(ctx, page)
-		if err != nil {
-			return err
-		}
-		for i := range rows {
-			if rows[i].Subject == row.Subject && rows[i].Name != row.Name {
-				return models.Errorf(models.KindConflict, "CA %s has the same subject; a new CA key needs a new name", rows[i].Name)
-			}
-		}
-		if next == "" {
-			return nil
-		}
-		page.Cursor = next
+	all, err := tx.AllCAs(ctx)
+	if err != nil {
+		return err
 	}
+	for _, other := range all {
+		if other.Subject == row.Subject && other.Name != row.Name {
+			return models.Errorf(models.KindConflict, "CA %s has the same subject; a new CA key needs a new name", other.Name)
+		}
+	}
+	return nil
 }
 
 func (o *Operations) wireCA(ctx context.Context, names *names, ca *models.CA) (api.CA, error) {
@@ -255,11 +271,17 @@ func (o *Operations) wireCA(ctx context.Context, names *names, ca *models.CA) (a
 		ID: string(ca.ID), Name: ca.Name, Type: ca.Type, State: ca.State, Generation: ca.Generation, Issuer: issuer,
 		Key: api.Key{Algorithm: ca.Key.Algorithm, Store: ca.Key.Store}, KeyID: ca.KeyID, Subject: api.Name(ca.Subject),
 		Validity: ca.Validity, Demo: ca.Demo, Failure: ca.Failure, CreatedAt: ca.CreatedAt, UpdatedAt: ca.UpdatedAt,
+		Origin: ca.Origin, Deadline: ca.Deadline,
+	}
+	if ca.State == models.CAPending && len(ca.CSR) > 0 {
+		out.Request = requestPEM(ca.CSR)
 	}
 	if len(ca.CertificateDER) > 0 {
 		out.NotBefore, out.NotAfter = ca.NotBefore, ca.NotAfter
-		out.CRLURL = o.publicURL + "/crl/" + ca.KeyID + ".crl"
 		out.AIAURL = o.publicURL + "/ca/" + ca.KeyID + ".cer"
+	}
+	if len(ca.CertificateDER) > 0 && !ca.Keyless() {
+		out.CRLURL = o.publicURL + "/crl/" + ca.KeyID + ".crl"
 		out.OCSPURL = o.publicURL + "/ocsp/" + ca.KeyID
 	}
 	return out, nil

@@ -181,6 +181,9 @@ func setIssuer(ctx context.Context, tx *store.Tx, who Caller, row *models.Domain
 	if err != nil {
 		return err
 	}
+	if ca.Keyless() {
+		return models.Errorf(models.KindInvalid, "the key of CA %s is not here, so it cannot issue; a domain needs an issuing CA", ca.Name)
+	}
 	if ca.Type != models.CAIssuing {
 		return models.Errorf(models.KindInvalid, "CA %s is a root; a domain needs an issuing CA", ca.Name)
 	}

@@ -13,6 +13,8 @@ package operations
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
 	"log/slog"
 	"strings"
 	"time"
@@ -25,8 +27,7 @@ import (
 // Stories is what operations tell the durable stories. *workflows.Client is
 // the one there is.
 type Stories interface {
-	StartAuthority(ctx context.Context, id models.CAID) error
-	AwaitAuthority(ctx context.Context, id models.CAID) error
+	AuthorityStories
 	WakeApproval(ctx context.Context, approvalWorkflowID string, id models.ApprovalID) error
 	Withdraw(ctx context.Context, workflowID string) error
 	Publish(ctx context.Context, id models.CAID) error
@@ -37,6 +38,22 @@ type Stories interface {
 type AuditLog interface {
 	SignHead(ctx context.Context) (*models.AuditHead, error)
 	TrustedKeys(ctx context.Context) ([]string, error)
+}
+
+// AuthorityStories are those of CAs.
+type AuthorityStories interface {
+	StartAuthority(ctx context.Context, id models.CAID) error
+	AwaitAuthority(ctx context.Context, id models.CAID) error
+	StartExternalAuthority(ctx context.Context, id models.CAID) error
+	WakeAuthority(ctx context.Context, id models.CAID) error
+}
+
+// Keys brings the keys of CAs from elsewhere into the key stores, idempotently,
+// and destroys those of CAs that came to nothing. *issuer.Local is the one
+// there is.
+type Keys interface {
+	ImportKey(ctx context.Context, ca *models.CA, key crypto.Signer, certificate *x509.Certificate) error
+	DestroyKey(ctx context.Context, ref models.KeyRef) error
 }
 
 // Config is what Operations is made of. Store and Stories are required.
@@ -58,6 +75,8 @@ type Config struct {
 	People *auth.People
 	// Issuer is the URL of the OpenID provider; empty: there is none.
 	Issuer string
+	// Keys takes keys from elsewhere; without it no CA can be imported.
+	Keys Keys
 	// AuthorityWait is how long the creation of a CA is waited for; 8 s unless set.
 	AuthorityWait time.Duration
 }
@@ -75,6 +94,8 @@ type Operations struct {
 	people        *auth.People
 	issuer        string
 	authorityWait time.Duration
+	keys          Keys
+	reading       chan struct{} // held by whoever decrypts a file: that costs seconds
 }
 
 // New returns Operations over cfg.
@@ -84,6 +105,7 @@ func New(cfg Config) *Operations {
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), keyStores: cfg.KeyStores, authorityWait: cfg.AuthorityWait,
 		people: cfg.People, issuer: cfg.Issuer,
 		deliverer: cfg.Deliverer,
+		keys:      cfg.Keys, reading: make(chan struct{}, 1),
 	}
 	if o.now == nil {
 		o.now = time.Now

@@ -81,6 +81,7 @@ func speakTrust(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 	if n := count(t, c.AllCAs(ctx)); n != 4 {
 		t.Errorf("%d CAs", n)
 	}
+	speakCAs(t, ctx, c)
 	rule := &api.ApprovalRule{Steps: []api.ApprovalStep{{Name: "operator", Quorum: 2}}}
 	domain := done[*api.Domain](t)(c.CreateDomain(ctx, api.DomainCreation{Name: "c", IssuingCA: "alpha-ca", Approval: api.ApprovalPolicy{Renewal: rule}}))
 	if domain.Approval.Renewal.Steps[0].Quorum != 2 {
@@ -111,6 +112,29 @@ func speakTrust(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 	done[*api.Registration](t)(c.FindRegistration(ctx, "c"))
 	count(t, c.AllRegistrations(ctx))
 	if err := c.DeleteRegistration(ctx, "c"); err != nil {
+		t.Error(err)
+	}
+}
+
+// speakCAs leaves no more CAs than there were, but for two from elsewhere.
+func speakCAs(t *testing.T, ctx context.Context, c *api.Client) {
+	root := fixture.NewOutside(t, "Outside", nil)
+	waiting := done[*api.CA](t)(c.CreateCA(ctx, api.CACreation{Name: "c-waiting", Type: models.CAIssuing, External: true}))
+	if !waiting.Awaits() {
+		t.Errorf("CA: %+v", waiting)
+	}
+	request := done[[]byte](t)(c.CARequest(ctx, "c-waiting"))
+	installed := done[*api.CA](t)(c.InstallCA(ctx, "c-waiting", api.CACertificate{Certificate: root.Answer(t, request), Chain: root.PEM()}))
+	if installed.State != models.CAActive || installed.Issuer != "outside" {
+		t.Errorf("CA: %+v", installed)
+	}
+	other := fixture.NewOutside(t, "Other", nil)
+	imported := done[*api.CA](t)(c.ImportCA(ctx, api.CAImport{Name: "c-imported", PKCS12: other.PKCS12(t, "geheim-12"), Password: "geheim-12"}))
+	if imported.Origin != models.CAImported || imported.Type != models.CARoot {
+		t.Errorf("CA: %+v", imported)
+	}
+	done[*api.CA](t)(c.CreateCA(ctx, api.CACreation{Name: "c-known", Type: models.CAExternal, Certificate: string(fixture.NewOutside(t, "Known", nil).PEM())}))
+	if err := c.DeleteCA(ctx, "c-known"); err != nil {
 		t.Error(err)
 	}
 }

@@ -4,6 +4,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json/v2"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -64,6 +65,35 @@ func (s *surface) once(c *gin.Context, who operations.Caller, body []byte, act f
 		s.logger.WarnContext(ctx, "answer not kept for its Idempotency-Key", "request_id", who.RequestID, "error", err)
 	}
 	return a, nil
+}
+
+// withoutSensitive returns the bytes by which a copy of a request is known. A
+// request whose body has fields tagged sensitive:"true" is known without them:
+// a digest of a password that is kept could be tried against.
+func withoutSensitive(req any, body []byte) []byte {
+	copied := reflect.New(reflect.TypeOf(req).Elem()).Elem()
+	copied.Set(reflect.ValueOf(req).Elem())
+	if !emptySensitive(copied) {
+		return body
+	}
+	known, err := json.Marshal(copied.Interface(), json.Deterministic(true))
+	if err != nil {
+		return body[:0] // what was read as JSON can be written as such
+	}
+	return known
+}
+
+func emptySensitive(v reflect.Value) (any bool) {
+	for field, value := range v.Fields() {
+		switch {
+		case field.Tag.Get("sensitive") == "true":
+			value.SetZero()
+			any = true
+		case value.Kind() == reflect.Struct && value.CanSet() && field.Type != timeType:
+			any = emptySensitive(value) || any
+		}
+	}
+	return any
 }
 
 // withoutSecrets returns a copy of an answer whose fields tagged secret:"true"

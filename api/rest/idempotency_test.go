@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/store"
@@ -124,5 +125,20 @@ func TestATokenIsNotReplayed(t *testing.T) {
 	w.do(call{as: "admin", method: "DELETE", path: "/tokens/viewer"})
 	if a := w.do(call{as: "viewer", method: "GET", path: "/cas"}); a.Code != 401 {
 		t.Errorf("a revoked token: %d", a.Code)
+	}
+}
+
+// A digest of the body is kept with its answer. Whoever reads the database must
+// not be able to try passwords against it.
+func TestAPasswordLeavesNoTraceInWhatIsKept(t *testing.T) {
+	request := func(password string) *sent[api.CAImport] {
+		return &sent[api.CAImport]{Body: api.CAImport{Name: "x", PKCS12: []byte{1}, Password: password}}
+	}
+	one, other := withoutSensitive(request("geheim"), []byte("geheim")), withoutSensitive(request("anders"), []byte("anders"))
+	if string(one) != string(other) || strings.Contains(string(one), "geheim") || !strings.Contains(string(one), "AQ==") {
+		t.Errorf("%s\n%s", one, other)
+	}
+	if plain := withoutSensitive(&sent[api.Revocation]{}, []byte("as it was")); string(plain) != "as it was" {
+		t.Errorf("%s", plain)
 	}
 }

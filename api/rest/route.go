@@ -57,7 +57,7 @@ func route[Req, Resp any](s *surface, op operation, handle func(ctx context.Cont
 			}
 			return render(op, resp)
 		}
-		repeat := func() (answer, error) { return s.once(c, who, body, act) }
+		repeat := func() (answer, error) { return s.once(c, who, withoutSensitive(req, body), act) }
 		if op.once {
 			repeat = act
 		}

@@ -37,6 +37,27 @@ func declareCAs(s *surface) {
 		func(ctx context.Context, who operations.Caller, r *byName) (*api.CA, error) {
 			return s.ops.FindCA(ctx, who, r.Name)
 		})
+	route(s, operation{id: "ImportCA", method: http.MethodPost, path: "/cas/imports", permission: auth.WriteCAs, status: 201,
+		summary: "Bring a CA with its key, from PKCS #12 or from key, certificate and chain. The same again is the same as once."},
+		func(ctx context.Context, who operations.Caller, r *sent[api.CAImport]) (*api.CA, error) {
+			return s.ops.ImportCA(ctx, who, r.Body)
+		})
+	route(s, operation{id: "CARequest", method: http.MethodGet, path: "/cas/{name}/csr", permission: auth.ReadCAs, status: 200,
+		summary: "Return the request that an external CA is to sign, as PEM."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*pemText, error) {
+			request, err := s.ops.CARequest(ctx, who, r.Name)
+			return (*pemText)(&request), err
+		})
+	route(s, operation{id: "InstallCA", method: http.MethodPost, path: "/cas/{name}/certificate", permission: auth.WriteCAs, status: 200,
+		summary: "Install the certificate that an external CA signed; it is verified first."},
+		func(ctx context.Context, who operations.Caller, r *named[api.CACertificate]) (*api.CA, error) {
+			return s.ops.InstallCA(ctx, who, r.Name, r.Body)
+		})
+	route(s, operation{id: "DeleteCA", method: http.MethodDelete, path: "/cas/{name}", permission: auth.WriteCAs, status: 204,
+		summary: "Remove a CA that nothing stands on: one without a key here, or one that has no certificate. The wait for an external CA ends; its key is destroyed."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*none, error) {
+			return nil, s.ops.DeleteCA(ctx, who, r.Name)
+		})
 	route(s, operation{id: "CAChain", method: http.MethodGet, path: "/cas/{name}/chain", permission: auth.ReadCAs, status: 200,
 		summary: "Return the certificate of a CA and those above it, up to the root, as PEM."},
 		func(ctx context.Context, who operations.Caller, r *byName) (*pemText, error) {

@@ -12,12 +12,16 @@ import (
 	"github.com/trustloom/trustloom/models"
 )
 
+// bytesType is the type of files in bodies, base64 on the wire.
+var bytesType = reflect.TypeFor[[]byte]()
+
 // schema is the part of JSON Schema 2020-12 that the document needs.
 type schema struct {
 	Ref                  string             `json:"$ref,omitempty"`
 	Type                 string             `json:"type,omitempty"`
 	Format               string             `json:"format,omitempty"`
 	Pattern              string             `json:"pattern,omitempty"`
+	ContentEncoding      string             `json:"contentEncoding,omitempty"`
 	Description          string             `json:"description,omitempty"`
 	Enum                 []string           `json:"enum,omitempty"`
 	Items                *schema            `json:"items,omitempty"`
@@ -30,24 +34,26 @@ type schema struct {
 // enums lists the values of the types that have a closed list of them.
 func enums() map[reflect.Type][]string {
 	return map[reflect.Type][]string{
-		reflect.TypeFor[models.CAType]():           {string(models.CARoot), string(models.CAIssuing)},
-		reflect.TypeFor[models.CAState]():          states(models.CAPending, models.CAActive, models.CARetiring, models.CARetired, models.CARevoked, models.CAFailed),
-		reflect.TypeFor[models.DeviceState]():      states(models.DeviceRegistered, models.DeviceOnboarding, models.DeviceOnboarded, models.DeviceSuspended, models.DeviceDecommissioned),
-		reflect.TypeFor[models.RequestState]():     states(models.RequestReceived, models.RequestWaiting, models.RequestApproved, models.RequestReserved, models.RequestIssued, models.RequestRejected, models.RequestExpired, models.RequestWithdrawn, models.RequestFailed),
-		reflect.TypeFor[models.ApprovalState]():    states(models.ApprovalPending, models.ApprovalApproved, models.ApprovalRejected, models.ApprovalExpired, models.ApprovalWithdrawn),
-		reflect.TypeFor[models.KeyAlgorithm]():     states(models.KeyAlgorithms...),
-		reflect.TypeFor[models.OnboardingMethod](): states(models.OnboardingMethods...),
-		reflect.TypeFor[models.DeviceOperation]():  states(models.DeviceOperations...),
-		reflect.TypeFor[models.RequestKind]():      states(models.KindOnboarding, models.KindEnrollment, models.KindRenewal),
-		reflect.TypeFor[models.AuthMethod]():       states(models.AuthPassword, models.AuthIDevID, models.AuthDomainCredential, models.AuthPredecessor, models.AuthOperator),
-		reflect.TypeFor[models.Outcome]():          states(models.OutcomeIssue, models.OutcomeWait, models.OutcomeRefuse),
-		reflect.TypeFor[models.Verdict]():          states(models.VerdictApprove, models.VerdictReject),
-		reflect.TypeFor[models.CertificateKind]():  states(models.CertificateCA, models.CertificateDomainCredential, models.CertificateApplication),
-		reflect.TypeFor[models.RevocationReason](): reasons(),
-		reflect.TypeFor[models.Role]():             states(models.Roles...),
-		reflect.TypeFor[models.DeliveryState]():    states(models.DeliveryWaiting, models.DeliveryReady, models.DeliveryDelivered, models.DeliveryExpired, models.DeliveryWithdrawn, models.DeliveryLocked),
-		reflect.TypeFor[models.DeliveryChannel]():  states(models.DeliverToOperator, models.DeliverByDownload, models.DeliverByEST),
-		reflect.TypeFor[models.DeliveryFormat]():   states(models.DeliveryFormats...),
+		reflect.TypeFor[models.CAType]():            {string(models.CARoot), string(models.CAIssuing), string(models.CAExternal)},
+		reflect.TypeFor[models.CAOrigin]():          states(models.CAMade, models.CAImported, models.CARequested, models.CAKnown),
+		reflect.TypeFor[models.CertificateOrigin](): states(models.CertificateMade, models.CertificateImported),
+		reflect.TypeFor[models.CAState]():           states(models.CAPending, models.CAActive, models.CARetiring, models.CARetired, models.CARevoked, models.CAFailed),
+		reflect.TypeFor[models.DeviceState]():       states(models.DeviceRegistered, models.DeviceOnboarding, models.DeviceOnboarded, models.DeviceSuspended, models.DeviceDecommissioned),
+		reflect.TypeFor[models.RequestState]():      states(models.RequestReceived, models.RequestWaiting, models.RequestApproved, models.RequestReserved, models.RequestIssued, models.RequestRejected, models.RequestExpired, models.RequestWithdrawn, models.RequestFailed),
+		reflect.TypeFor[models.ApprovalState]():     states(models.ApprovalPending, models.ApprovalApproved, models.ApprovalRejected, models.ApprovalExpired, models.ApprovalWithdrawn),
+		reflect.TypeFor[models.KeyAlgorithm]():      states(models.KeyAlgorithms...),
+		reflect.TypeFor[models.OnboardingMethod]():  states(models.OnboardingMethods...),
+		reflect.TypeFor[models.DeviceOperation]():   states(models.DeviceOperations...),
+		reflect.TypeFor[models.RequestKind]():       states(models.KindOnboarding, models.KindEnrollment, models.KindRenewal),
+		reflect.TypeFor[models.AuthMethod]():        states(models.AuthPassword, models.AuthIDevID, models.AuthDomainCredential, models.AuthPredecessor, models.AuthOperator),
+		reflect.TypeFor[models.Outcome]():           states(models.OutcomeIssue, models.OutcomeWait, models.OutcomeRefuse),
+		reflect.TypeFor[models.Verdict]():           states(models.VerdictApprove, models.VerdictReject),
+		reflect.TypeFor[models.CertificateKind]():   states(models.CertificateCA, models.CertificateDomainCredential, models.CertificateApplication),
+		reflect.TypeFor[models.RevocationReason]():  reasons(),
+		reflect.TypeFor[models.Role]():              states(models.Roles...),
+		reflect.TypeFor[models.DeliveryState]():     states(models.DeliveryWaiting, models.DeliveryReady, models.DeliveryDelivered, models.DeliveryExpired, models.DeliveryWithdrawn, models.DeliveryLocked),
+		reflect.TypeFor[models.DeliveryChannel]():   states(models.DeliverToOperator, models.DeliverByDownload, models.DeliverByEST),
+		reflect.TypeFor[models.DeliveryFormat]():    states(models.DeliveryFormats...),
 	}
 }
 
@@ -99,6 +105,9 @@ func (s *schemas) of(t reflect.Type) *schema {
 		return &schema{Type: "object"}
 	case reflect.TypeFor[api.RuleChange]():
 		return &schema{AnyOf: []*schema{s.of(reflect.TypeFor[api.ApprovalRule]()), {Type: "null"}}}
+	}
+	if t == bytesType {
+		return &schema{Type: "string", ContentEncoding: "base64"}
 	}
 	switch t.Kind() {
 	case reflect.Bool:
@@ -175,6 +184,9 @@ func (s *schemas) example(t reflect.Type, tag reflect.StructTag) any {
 		return map[string]any{"type": "application"}
 	case reflect.TypeFor[api.RuleChange]():
 		return s.example(reflect.TypeFor[api.ApprovalRule](), "")
+	}
+	if t == bytesType {
+		return "MII="
 	}
 	switch t.Kind() {
 	case reflect.Bool:

@@ -141,7 +141,12 @@ func (w *world) checked(t *testing.T, s *surface) http.Handler {
 
 var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
 
+// endpointFor finds the operation of a request. A path without parameters goes
+// before one with them, as OpenAPI has it.
 func endpointFor(doc *document, r *http.Request) *endpoint {
+	if methods := doc.Paths[strings.TrimPrefix(r.URL.Path, BasePath)]; methods[strings.ToLower(r.Method)] != nil {
+		return methods[strings.ToLower(r.Method)]
+	}
 	for path, methods := range doc.Paths {
 		pattern := "^" + BasePath + placeholder.ReplaceAllString(path, "[^/]+") + "$"
 		if regexp.MustCompile(pattern).MatchString(r.URL.Path) {

@@ -29,11 +29,12 @@ func (c *cli) cas() *cobra.Command {
 		Use:     "cas",
 		Aliases: []string{"ca"},
 		Short:   "Root and issuing CAs",
-		Long:    "Create and look at certification authorities.",
+		Long:    "Create certification authorities, bring them from elsewhere, and look at them.",
 		Example: `  trustloom cas create plant-root --type root
   trustloom cas create plant-issuing --issuer plant-root
+  trustloom cas import old-issuing --pkcs12 old-issuing.p12
   trustloom cas chain plant-issuing > chain.pem`,
-	}, c.caList(), c.caShow(), c.caCreate(), c.caChain(), c.caBundle())
+	}, c.caList(), c.caShow(), c.caCreate(), c.caImport(), c.caRequest(), c.caInstall(), c.caAdd(), c.caDelete(), c.caChain(), c.caBundle())
 }
 
 func (c *cli) caNames() cobra.CompletionFunc {
@@ -78,10 +79,17 @@ func (c *cli) caShow() *cobra.Command {
 }
 
 func showCA(w io.Writer, ca *api.CA) {
-	details(w, "Name", ca.Name, "Type", string(ca.Type), "State", string(ca.State), "Failure", ca.Failure, "Issuer", ca.Issuer,
-		"Subject", distinguishedName(ca.Subject), "Key", fmt.Sprintf("%s in key store %s", ca.Key.Algorithm, ca.Key.Store), "Key ID", ca.KeyID,
+	details(w, "Name", ca.Name, "Type", string(ca.Type), "Origin", string(ca.Origin), "State", string(ca.State), "Failure", ca.Failure, "Deadline", whenever(ca.Deadline), "Issuer", ca.Issuer,
+		"Subject", distinguishedName(ca.Subject), "Key", keyPlace(ca), "Key ID", ca.KeyID,
 		"Serial", ca.Serial, "Not before", when(ca.NotBefore), "Not after", when(ca.NotAfter), "CRL", ca.CRLURL, "AIA", ca.AIAURL,
 		"Note", mark(ca.Demo, "for trying things out, not for production"))
+}
+
+func keyPlace(ca *api.CA) string {
+	if ca.Key.Store == "" {
+		return string(ca.Key.Algorithm) + ", elsewhere"
+	}
+	return fmt.Sprintf("%s in key store %s", ca.Key.Algorithm, ca.Key.Store)
 }
 
 // distinguishedName writes a name for people, most special attribute first.
@@ -159,10 +167,13 @@ func (c *cli) caCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Create a CA",
 		Long: `Create a CA and wait until its key and certificate are there. With --issuer it is an
-issuing CA below that one, at any depth; without, it is a root. The name of the CA is
-the common name of its subject unless --common-name is given.`,
+issuing CA below that one, at any depth; without, it is a root. With --external its key
+is made here and a CA elsewhere signs its certificate: it stays pending, with a request
+('trustloom cas csr'), until that certificate is installed ('trustloom cas install').
+The name of the CA is the common name of its subject unless --common-name is given.`,
 		Example: `  trustloom cas create plant-root --common-name "Plant Root" --organization "Example Works"
   trustloom cas create plant-issuing --issuer plant-root --validity 1825d
+  trustloom cas create plant-issuing --external --deadline 14d
   trustloom cas create token-root --algorithm RSA-4096 --store pkcs11`,
 		Args: named("CA"),
 	}
@@ -170,12 +181,15 @@ the common name of its subject unless --common-name is given.`,
 	flags.StringVar(&kind, "type", "", "root or issuing (default root, with --issuer issuing)")
 	flags.StringVar(&in.Issuer, "issuer", "", "name of the CA that signs it")
 	flags.Var(duration{&in.Validity}, "validity", "how long its certificate is valid (default 10y for a root, 5y for an issuing CA)")
+	flags.BoolVar(&in.External, "external", false, "a CA elsewhere signs it, such as an offline root")
+	flags.Var(duration{&in.Deadline}, "deadline", "how long its certificate is waited for, with --external (default 30d)")
+	cmd.MarkFlagsMutuallyExclusive("external", "issuer")
 	flags.BoolVar(&in.Demo, "demo", false, "mark it as made for trying things out")
 	keyFlags(cmd, &in.Key)
 	subjectFlags(cmd, &in.Subject)
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
 		in.Name, in.Type = args[0], models.CAType(kind)
-		if in.Type == "" && in.Issuer == "" {
+		if in.Type == "" && in.Issuer == "" && !in.External {
 			in.Type = models.CARoot
 		} else if in.Type == "" {
 			in.Type = models.CAIssuing
@@ -209,13 +223,18 @@ func (c *cli) createCA(ctx context.Context, client *api.Client, in api.CACreatio
 	if ca, err = awaitCA(ctx, client, ca, caPatience); err != nil {
 		return err
 	}
+	if ca.Awaits() {
+		return c.tell(ca, "CA %[1]s waits until %[2]s for its certificate. Have its request signed, then install what comes back:\n"+
+			"  trustloom cas csr %[1]s > %[1]s.csr\n  trustloom cas install %[1]s --certificate %[1]s.pem --chain root.pem", ca.Name, whenever(ca.Deadline))
+	}
 	return c.tell(ca, "%s CA %s is %s, valid until %s", ca.Type, ca.Name, ca.State, when(ca.NotAfter))
 }
 
-// awaitCA asks for a CA until it is not pending any more. A CA that failed is
+// awaitCA asks for a CA until it is not pending any more, or waits for somebody
+// to sign its request. A CA that failed is
 // an error.
 func awaitCA(ctx context.Context, client *api.Client, ca *api.CA, patience time.Duration) (*api.CA, error) {
-	for deadline := time.Now().Add(patience); ca.Pending(); {
+	for deadline := time.Now().Add(patience); ca.Pending() && !ca.Awaits(); {
 		if time.Now().After(deadline) {
 			return nil, fmt.Errorf("CA %s is still pending; see 'trustloom cas show %s'", ca.Name, ca.Name)
 		}

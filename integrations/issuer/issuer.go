@@ -82,6 +82,37 @@ func (l *Local) GenerateKey(ctx context.Context, ca *models.CA) (crypto.PublicKe
 	return public, nil
 }
 
+// ImportKey brings the key of a CA from elsewhere to where the CA says that it
+// belongs, and proves there that it signs for the certificate. It is
+// idempotent, and never replaces a key.
+func (l *Local) ImportKey(ctx context.Context, ca *models.CA, key crypto.Signer, certificate *x509.Certificate) error {
+	store, err := l.stores.Find(ca.Key.Store)
+	if err != nil {
+		return err
+	}
+	importer, ok := store.(hsm.Importer)
+	if !ok {
+		return models.Errorf(models.KindInvalid, "the key store %s takes no keys from elsewhere", ca.Key.Store)
+	}
+	if err := importer.Import(ctx, ca.Key.ID, key); err != nil {
+		return fmt.Errorf("import key of CA %s: %w", ca.Name, err)
+	}
+	signer, err := store.Signer(ctx, ca.Key.ID)
+	if err != nil {
+		return fmt.Errorf("find key of CA %s: %w", ca.Name, err)
+	}
+	return pki.ProveKey(signer, certificate)
+}
+
+// DestroyKey removes a key for good. One that is not there is no error.
+func (l *Local) DestroyKey(ctx context.Context, ref models.KeyRef) error {
+	store, err := l.stores.Find(ref.Store)
+	if err != nil {
+		return err
+	}
+	return store.Destroy(ctx, ref.ID)
+}
+
 // InProcess reports whether signing for ca stays in this process, so that it
 // may run as a local activity.
 func (l *Local) InProcess(ca *models.CA) bool { return ca.Key.Store == models.StoreSoftware }

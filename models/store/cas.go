@@ -19,6 +19,7 @@ func (tx *Tx) InsertCA(ca *models.CA) error {
 	if err := known(models.CATransitions, "CA", ca.State); err != nil {
 		return err
 	}
+	setDefault(&ca.Origin, models.CAMade)
 	tx.fresh((*string)(&ca.ID), &ca.Revision, &ca.CreatedAt, &ca.UpdatedAt)
 	return tx.add(ca, quoted("CA", ca.Name))
 }
@@ -57,6 +58,59 @@ func (q *Queries) FindCAByKeyID(ctx context.Context, keyID string) (*models.CA, 
 // ListCAs returns CAs by name.
 func (q *Queries) ListCAs(ctx context.Context, page Page) ([]models.CA, string, error) {
 	return list(q, q.with(ctx), casByName, page)
+}
+
+// AllCAs returns every CA, by name.
+func (q *Queries) AllCAs(ctx context.Context) ([]*models.CA, error) {
+	var all []*models.CA
+	for page := (Page{Limit: MaxLimit}); ; {
+		rows, next, err := q.ListCAs(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			all = append(all, &rows[i])
+		}
+		if next == "" {
+			return all, nil
+		}
+		page.Cursor = next
+	}
+}
+
+// DeleteCA removes a CA that nothing refers to: no CA below it, no domain, no
+// certificate that it issued, no CRL. It is KindConflict, saying what does,
+// otherwise. What tells of it in the audit log stays.
+func (tx *Tx) DeleteCA(ca *models.CA) error {
+	uses := []struct{ what, query string }{
+		{"a CA below it", "SELECT COUNT(*) FROM cas WHERE issuer_id = ?"},
+		{"a domain", "SELECT COUNT(*) FROM domains WHERE issuing_ca_id = ?"},
+		{"a certificate that it issued", "SELECT COUNT(*) FROM (SELECT id FROM certificates WHERE issuer_key_id = ? AND kind <> 'ca' LIMIT 1) AS found"},
+		{"a CRL", "SELECT COUNT(*) FROM crls WHERE ca_id = ?"},
+	}
+	for _, use := range uses {
+		subject := string(ca.ID)
+		if use.what == "a certificate that it issued" {
+			subject = ca.KeyID
+		}
+		var count int64
+		if err := tx.session().Raw(use.query, subject).Scan(&count).Error; err != nil {
+			return tx.check(err, quoted("CA", ca.Name))
+		}
+		if count > 0 {
+			return models.Errorf(models.KindConflict, "CA %s cannot be removed: there is %s", ca.Name, use.what)
+		}
+	}
+	if ca.CertificateID != "" {
+		if err := tx.session().Where("id = ?", ca.CertificateID).Delete(&models.Certificate{}).Error; err != nil {
+			return tx.check(err, quoted("CA", ca.Name))
+		}
+	}
+	res := tx.session().Where("id = ? AND revision = ?", ca.ID, ca.Revision).Delete(&models.CA{})
+	if res.Error == nil && res.RowsAffected == 0 {
+		return changed(quoted("CA", ca.Name))
+	}
+	return tx.check(res.Error, quoted("CA", ca.Name))
 }
 
 // CAChain returns the CA, its issuer, and so on up to the root. It is

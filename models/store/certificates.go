@@ -24,6 +24,7 @@ type CertificateFilter struct {
 	Serial        string            // lower-case hex, of any issuer
 	Now           time.Time         // decides valid or expired; zero means the store's clock
 	Domains       []models.DomainID // nil: all; empty: none
+	Origin        models.CertificateOrigin
 }
 
 // The values of CertificateFilter.Status.
@@ -49,6 +50,7 @@ const (
 // c becomes the row that exists.
 func (tx *Tx) ReserveCertificate(c *models.Certificate) (reserved bool, err error) {
 	setDefault(&c.State, models.CertificateReserved)
+	setDefault(&c.Origin, models.CertificateMade)
 	if c.State != models.CertificateReserved || len(c.DER) != 0 {
 		return false, models.Errorf(models.KindInvalid, "a certificate is reserved before it is signed")
 	}
@@ -145,11 +147,11 @@ func (q *Queries) FindCertificateByRequestKey(ctx context.Context, key string) (
 	return find[models.Certificate](ctx, q, quoted("certificate of request key", key), "request_key = ?", key)
 }
 
-// FindCertificateByFingerprint returns the recorded certificate with this hex
-// SHA-256 fingerprint.
+// FindCertificateByFingerprint returns the certificate with this hex SHA-256
+// fingerprint that was issued here.
 func (q *Queries) FindCertificateByFingerprint(ctx context.Context, fingerprint string) (*models.Certificate, error) {
 	return find[models.Certificate](ctx, q, quoted("certificate with fingerprint", fingerprint),
-		"fingerprint = ? AND fingerprint <> ''", fingerprint)
+		"fingerprint = ? AND fingerprint <> '' AND origin = 'issued'", fingerprint)
 }
 
 // FindCertificateBySerial returns the certificate with this serial number of
@@ -161,15 +163,16 @@ func (q *Queries) FindCertificateBySerial(ctx context.Context, keyID, serial str
 
 // FindKeyInTheWay returns a certificate that forbids to certify its key for a
 // device: one of another holder, a CA included, or one that was revoked
-// because of its key, or is on hold.
+// because of its key, or is on hold. One that was imported and belongs to
+// nobody forbids nothing.
 func (q *Queries) FindKeyInTheWay(ctx context.Context, spkiSHA256 string, device models.DeviceID) (*models.Certificate, error) {
 	return find[models.Certificate](ctx, q, "certificate that forbids the key",
-		"spki_sha256 = ? AND (device_id <> ? OR revoked_reason IN ('keyCompromise', 'certificateHold'))", spkiSHA256, device)
+		"spki_sha256 = ? AND ((device_id <> ? AND (origin = 'issued' OR kind = 'ca' OR device_id <> '')) OR revoked_reason IN ('keyCompromise', 'certificateHold'))", spkiSHA256, device)
 }
 
 // ListCertificates returns certificates, newest last.
 func (q *Queries) ListCertificates(ctx context.Context, f CertificateFilter) ([]models.Certificate, string, error) {
-	query := matching(within(q.with(ctx), f.Domains), "domain_id", f.DomainID)
+	query := f.ofOrigin(matching(within(q.with(ctx), f.Domains), "domain_id", f.DomainID))
 	query = matching(matching(query, "device_id", f.DeviceID), "serial", f.Serial)
 	if f.Kind == models.CertificateCA {
 		query = query.Where("kind = 'ca'") // a constant, for the partial index

@@ -30,6 +30,7 @@ func migrations() []migration {
 		{"2026-11-21 profile aliases and limits", profileLimits},
 		{"2026-11-21 audit chain", auditChain},
 		{"2026-11-21 deliveries", deliveryTables},
+		{"2026-11-21 CAs and certificates from elsewhere", casFromElsewhere},
 	}
 }
 

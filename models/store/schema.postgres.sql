@@ -94,6 +94,9 @@ cas.failure text collate "C" not null
 cas.revision bigint not null
 cas.created_at timestamp with time zone not null
 cas.updated_at timestamp with time zone not null
+cas.origin text collate "C" not null default 'made'::text
+cas.csr bytea
+cas.deadline timestamp with time zone
 cas constraint cas_name_key UNIQUE (name)
 cas constraint cas_pkey PRIMARY KEY (id)
 CREATE INDEX cas_key ON public.cas USING btree (key_id)
@@ -126,6 +129,7 @@ certificates.revoked_at timestamp with time zone
 certificates.revoked_reason text collate "C" not null
 certificates.created_at timestamp with time zone not null
 certificates.updated_at timestamp with time zone not null
+certificates.origin text collate "C" not null default 'issued'::text
 certificates constraint certificates_pkey PRIMARY KEY (id)
 certificates constraint certificates_request_key_key UNIQUE (request_key)
 certificates constraint certificates_serial_issuer_key_id_key UNIQUE (serial, issuer_key_id)
@@ -134,6 +138,7 @@ CREATE INDEX certificates_device ON public.certificates USING btree (device_id, 
 CREATE INDEX certificates_domain ON public.certificates USING btree (domain_id, id)
 CREATE INDEX certificates_expiry ON public.certificates USING btree (not_after)
 CREATE INDEX certificates_fingerprint ON public.certificates USING btree (fingerprint) WHERE (fingerprint <> ''::text)
+CREATE INDEX certificates_imported ON public.certificates USING btree (id) WHERE (origin = 'imported'::text)
 CREATE UNIQUE INDEX certificates_pkey ON public.certificates USING btree (id)
 CREATE UNIQUE INDEX certificates_request_key_key ON public.certificates USING btree (request_key)
 CREATE INDEX certificates_revoked ON public.certificates USING btree (issuer_key_id, id) WHERE (state = 'revoked'::text)

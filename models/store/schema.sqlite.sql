@@ -88,7 +88,7 @@ CREATE TABLE cas (
 	revision INTEGER NOT NULL,
 	created_at DATETIME NOT NULL,
 	updated_at DATETIME NOT NULL
-);
+, origin TEXT NOT NULL DEFAULT 'made', csr BLOB, deadline DATETIME);
 CREATE INDEX cas_key ON cas (key_id);
 CREATE TABLE certificates (
 	id TEXT NOT NULL PRIMARY KEY,
@@ -117,7 +117,7 @@ CREATE TABLE certificates (
 	revoked_at DATETIME,
 	revoked_reason TEXT NOT NULL,
 	created_at DATETIME NOT NULL,
-	updated_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL, origin TEXT NOT NULL DEFAULT 'issued',
 	UNIQUE (serial, issuer_key_id)
 );
 CREATE INDEX certificates_ca ON certificates (id) WHERE kind = 'ca';
@@ -125,6 +125,7 @@ CREATE INDEX certificates_device ON certificates (device_id, id);
 CREATE INDEX certificates_domain ON certificates (domain_id, id);
 CREATE INDEX certificates_expiry ON certificates (not_after);
 CREATE INDEX certificates_fingerprint ON certificates (fingerprint) WHERE fingerprint <> '';
+CREATE INDEX certificates_imported ON certificates (id) WHERE origin = 'imported';
 CREATE INDEX certificates_revoked ON certificates (issuer_key_id, id) WHERE state = 'revoked';
 CREATE INDEX certificates_spki ON certificates (spki_sha256);
 CREATE INDEX certificates_unrecorded ON certificates (id) WHERE state IN ('reserved', 'signing');

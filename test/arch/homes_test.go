@@ -48,6 +48,7 @@ var homes = []home{
 	{"golang.org/x/net/idna/...", []string{"models/pki"}},
 	{"golang.org/x/text/...", []string{"models/pki"}},
 	{"golang.org/x/sync/...", []string{"api/...", "cmd/...", "models/store", "integrations/..."}},
+	{"golang.org/x/term/...", []string{"cmd/trustloom"}},
 	{"golang.org/x/sys/...", []string{"cmd/...", "integrations/temporald"}},
 
 	{"github.com/google/go-cmp/...", nil},

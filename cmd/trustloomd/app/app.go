@@ -40,6 +40,7 @@ type App struct {
 	keySealer *hsm.Sealer // of keys that are delivered
 	deliver   *enroll.Deliveries
 	engine    *temporald.Engine
+	issuer    *issuer.Local
 	acts      *activities.Set
 	stories   *workflows.Client
 	sealer    *activities.Sealer
@@ -224,8 +225,9 @@ func (a *App) openActivities(context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.issuer = issuer.NewLocal(a.keys)
 	a.acts = activities.New(activities.Config{
-		Store: a.store, Issuer: issuer.NewLocal(a.keys), Builder: pki.NewBuilder(), PublicURL: a.cfg.PublicURL,
+		Store: a.store, Issuer: a.issuer, Builder: pki.NewBuilder(), PublicURL: a.cfg.PublicURL,
 		CRLValidity: validity.Std(), Now: time.Now, Fault: a.fault(), Logger: a.log,
 	})
 	a.stories = workflows.NewClient(a.engine.Client())

@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/trustloom/trustloom/activities"
@@ -101,6 +102,11 @@ func (a *App) keep(ctx context.Context, item models.OutboxItem) error {
 		return a.withdraw(ctx, item)
 	case models.OutboxPublish:
 		return a.stories.Publish(ctx, models.CAID(item.SubjectID))
+	case models.OutboxWakeAuthority:
+		return a.stories.WakeAuthority(ctx, models.CAID(item.SubjectID))
+	case models.OutboxDestroyKey:
+		store, id, _ := strings.Cut(item.SubjectID, "/")
+		return a.issuer.DestroyKey(ctx, models.KeyRef{Store: store, ID: id})
 	}
 	return models.Errorf(models.KindInternal, "unknown promise %q", item.Action)
 }
@@ -132,7 +138,7 @@ func (a *App) startAuthority(ctx context.Context, id models.CAID) error {
 	if err != nil || ca.State != models.CAPending {
 		return err
 	}
-	return a.stories.StartAuthority(ctx, id)
+	return a.ensureCA(ctx, ca)
 }
 
 // rehydrateAll goes over every unfinished row once, at the start, and keeps
@@ -213,10 +219,14 @@ func (a *App) rehydrateCAs(ctx context.Context) {
 }
 
 func (a *App) ensureCA(ctx context.Context, ca *models.CA) error {
-	switch ca.State {
-	case models.CAPending:
+	switch {
+	case ca.Keyless(), ca.State == models.CAPending && ca.Origin == models.CAImported:
+		return nil // there is no key; or the operator who has it sends it again
+	case ca.State == models.CAPending && ca.Origin == models.CARequested:
+		return a.stories.StartExternalAuthority(ctx, ca.ID)
+	case ca.State == models.CAPending:
 		return a.stories.StartAuthority(ctx, ca.ID)
-	case models.CAActive, models.CARetiring:
+	case ca.State == models.CAActive, ca.State == models.CARetiring:
 		return a.stories.EnsurePublication(ctx, ca.ID)
 	}
 	return nil
