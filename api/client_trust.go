@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"encoding/json/jsontext"
 	"iter"
 	"net/http"
 )
@@ -101,6 +102,21 @@ func (c *Client) AllProfiles(ctx context.Context) iter.Seq2[Profile, error] {
 // FindProfile returns a profile with its document; version 0 is the current one.
 func (c *Client) FindProfile(ctx context.Context, name string, version int) (*Profile, error) {
 	return get[Profile](ctx, c, path("profiles", name), EncodeQuery(ProfileQuery{Version: version}))
+}
+
+// TryProfile says what would be issued for a request, and why.
+func (c *Client) TryProfile(ctx context.Context, body ProfileTrial) (*ProfileVerdict, error) {
+	return post[ProfileVerdict](ctx, c, path("profile-trials"), body)
+}
+
+// ConvertProfile converts the profile document of another product.
+func (c *Client) ConvertProfile(ctx context.Context, body ProfileConversion) (*ConvertedProfile, error) {
+	return post[ConvertedProfile](ctx, c, path("profile-conversions"), body)
+}
+
+// ProfileSchema returns the JSON Schema of profile documents.
+func (c *Client) ProfileSchema(ctx context.Context) (*jsontext.Value, error) {
+	return get[jsontext.Value](ctx, c, path("schemas", "profile.json"), nil)
 }
 
 // CreateProfile adds a profile.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/store"
 )
 
@@ -90,6 +91,7 @@ type Operations struct {
 	now           func() time.Time
 	logger        *slog.Logger
 	publicURL     string
+	builder       *pki.Builder // for trials; it prepares itself when the first one comes
 	keyStores     []string
 	people        *auth.People
 	issuer        string
@@ -101,7 +103,8 @@ type Operations struct {
 // New returns Operations over cfg.
 func New(cfg Config) *Operations {
 	o := &Operations{
-		store: cfg.Store, stories: cfg.Stories, audit: cfg.Audit, now: cfg.Now, logger: cfg.Logger,
+		builder: pki.NewBuilder(),
+		store:   cfg.Store, stories: cfg.Stories, audit: cfg.Audit, now: cfg.Now, logger: cfg.Logger,
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), keyStores: cfg.KeyStores, authorityWait: cfg.AuthorityWait,
 		people: cfg.People, issuer: cfg.Issuer,
 		deliverer: cfg.Deliverer,

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json/jsontext"
 	"errors"
 	"iter"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/policy"
 	"github.com/trustloom/trustloom/test/fixture"
 )
 
@@ -101,6 +103,17 @@ func speakTrust(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 		t.Errorf("profile: %+v", p)
 	}
 	count(t, c.AllProfiles(ctx))
+	if s := done[*jsontext.Value](t)(c.ProfileSchema(ctx)); !s.IsValid() || !strings.Contains(string(*s), policy.SchemaID) {
+		t.Errorf("schema: %s", *s)
+	}
+	trial := done[*api.ProfileVerdict](t)(c.TryProfile(ctx, api.ProfileTrial{Profile: "c", Domain: "alpha", CSR: string(fixture.CSR(t, "x", "uri:urn:example-01"))}))
+	if !trial.Issued || trial.SANs[0] != "uri:urn:example-01" || trial.Subject != "SERIALNUMBER=4711,CN=x" || len(trial.Extensions) != 8 {
+		t.Errorf("trial: %+v", trial)
+	}
+	ours := done[*api.ConvertedProfile](t)(c.ConvertProfile(ctx, api.ProfileConversion{Format: "trustpoint", Document: jsontext.Value(`{"type":"cert_profile"}`)}))
+	if !ours.Document.IsValid() || len(ours.Notes) == 0 || len(ours.Lost) != 0 {
+		t.Errorf("converted: %+v", ours)
+	}
 	pem := string(done[[]byte](t)(fixture.Certificates(2)))
 	done[*api.Truststore](t)(c.CreateTruststore(ctx, api.TruststoreCreation{Name: "c", PEM: pem}))
 	if s := done[*api.Truststore](t)(c.PutTruststore(ctx, "c", api.TruststoreVersion{PEM: pem + pem})); s.Version != 2 || len(s.Certificates) != 2 || s.PEM != pem {

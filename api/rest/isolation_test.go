@@ -55,7 +55,7 @@ func absentThings() things {
 var nounKinds = map[string]struct{ name, id string }{
 	"cas": {name: "ca"}, "domains": {name: "domain"}, "profiles": {name: "profile"}, "truststores": {name: "truststore"},
 	"registrations": {name: "registration"}, "devices": {name: "device"}, "requests": {id: "request"}, "approvals": {id: "approval"},
-	"certificates": {id: "certificate"}, "deliveries": {id: "delivery"}, "operators": {name: "operator", id: "own"}, "tokens": {name: "token"}, "session": {}, "audit": {},
+	"certificates": {id: "certificate"}, "deliveries": {id: "delivery"}, "operators": {name: "operator", id: "own"}, "tokens": {name: "token"}, "schemas": {}, "profile-trials": {}, "profile-conversions": {}, "session": {}, "audit": {},
 }
 
 // filterKinds says what a query parameter refers to; "" to nothing.
@@ -69,6 +69,7 @@ var filterKinds = map[string]string{
 // of members are found, too.
 var memberKinds = map[string]string{
 	"issuer": "ca", "issuing_ca": "ca", "domain": "domain", "domains": "domain", "truststore": "truststore", "truststores": "truststore", "profiles": "profile",
+	"device": "device", "renews": "certificate", "csr": "",
 	"name": "", "type": "", "key": "", "algorithm": "", "store": "", "subject": "", "common_name": "", "organization": "", "organizational_unit": "",
 	"country": "", "locality": "", "province": "", "serial_number": "", "document": "", "pem": "", "data": "", "format": "", "serial_pattern": "", "method": "",
 	"state": "", "operations": "", "onboarding_methods": "", "der": "", "idevid_sha256": "", "reason": "", "comment": "", "decision": "", "subject_sha256": "", "role": "", "operator": "", "oidc_subject": "", "match": "",

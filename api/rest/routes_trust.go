@@ -4,6 +4,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json/jsontext"
 	"net/http"
 
 	"github.com/trustloom/trustloom/api"
@@ -17,6 +18,7 @@ func declareTrust(s *surface) {
 	declareCAs(s)
 	declareDomains(s)
 	declareProfiles(s)
+	declareProfileTools(s)
 	declareTruststores(s)
 	declareFiles(s)
 	declareRegistrations(s)
@@ -158,6 +160,25 @@ type truststoreContent struct {
 type namedPage struct {
 	byName
 	api.PageQuery
+}
+
+// declareProfileTools declares what reads profiles and stores nothing.
+func declareProfileTools(s *surface) {
+	route(s, operation{id: "TryProfile", method: http.MethodPost, path: "/profile-trials", permission: auth.ReadProfiles, status: 200,
+		summary: "Say what would be issued for a request, and why. Nothing is issued or stored."},
+		func(ctx context.Context, who operations.Caller, r *sent[api.ProfileTrial]) (*api.ProfileVerdict, error) {
+			return s.ops.TryProfile(ctx, who, r.Body)
+		})
+	route(s, operation{id: "ConvertProfile", method: http.MethodPost, path: "/profile-conversions", permission: auth.ReadProfiles, status: 200,
+		summary: "Convert the profile document of another product, Trustpoint, and say what is lost. Nothing is stored."},
+		func(ctx context.Context, who operations.Caller, r *sent[api.ProfileConversion]) (*api.ConvertedProfile, error) {
+			return s.ops.ConvertProfile(ctx, who, r.Body)
+		})
+	route(s, operation{id: "ProfileSchema", method: http.MethodGet, path: "/schemas/profile.json", permission: auth.ReadProfiles, status: 200,
+		summary: "Return the JSON Schema of profile documents."},
+		func(ctx context.Context, who operations.Caller, _ *struct{}) (*jsontext.Value, error) {
+			return s.ops.ProfileSchema(ctx, who)
+		})
 }
 
 func declareTruststores(s *surface) {

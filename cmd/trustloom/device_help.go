@@ -36,6 +36,7 @@ type script struct {
 	API            string // where REST requests go
 	Profile        string // of the application certificate
 	Profiles       string // that the device may ask for
+	Unnamed        bool   // its name is known once it has its domain credential
 	Names          string // alternative names to begin with
 	Credential     string // files of the domain credential
 	Renewed        string // files of what is renewed
@@ -162,7 +163,7 @@ func (s *script) describe(d *api.Device) {
 	}
 	s.Subject = "/CN=" + d.Name
 	if d.Name == "" {
-		s.Device, s.Subject = "device", "/" // the server fills in the name
+		s.Device, s.Subject, s.Unnamed = "device", "/", true // the server fills in the name
 		s.Title = fmt.Sprintf("A device that registers itself in domain %s, %s", d.Domain, d.Onboarding.Method)
 		s.Situation = "It is not known yet. It gets its name with its first request, from its serial number."
 	}
@@ -217,7 +218,11 @@ func (s *script) chooseProfile(ctx context.Context, client *api.Client, domain *
 		return nil
 	}
 	if names, known := firstNames[s.Profile]; known {
-		s.Names = fmt.Sprintf(names, s.Device)
+		name := s.Device
+		if s.Unnamed {
+			name = "$NAME"
+		}
+		s.Names = fmt.Sprintf(names, name)
 	}
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trustloom/trustloom/api"
-	"github.com/trustloom/trustloom/models/policy"
 )
 
 func (c *cli) profiles() *cobra.Command {
@@ -25,7 +24,7 @@ func (c *cli) profiles() *cobra.Command {
 		Example: `  trustloom profiles show tls_server --document > my_server.json
   trustloom profiles check my_server.json
   trustloom profiles create my_server --file my_server.json`,
-	}, c.profileList(), c.profileShow(), c.profileCreate(), c.profileUpdate(), c.profileCheck())
+	}, c.profileList(), c.profileShow(), c.profileCreate(), c.profileUpdate(), c.profileCheck(), c.profileTry(), c.profileSchema(), c.profileImport())
 }
 
 func (c *cli) profileNames() cobra.CompletionFunc {
@@ -154,36 +153,4 @@ func (c *cli) readProfile(file string) (jsontext.Value, error) {
 		return nil, fmt.Errorf("%s is not JSON: %w", file, err)
 	}
 	return document, nil
-}
-
-// checked is what 'profiles check -o json' prints.
-type checked struct {
-	Valid       bool   `json:"valid"`
-	Name        string `json:"name,omitempty"`
-	DisplayName string `json:"display_name,omitempty"`
-	Type        string `json:"type"`
-}
-
-func (c *cli) profileCheck() *cobra.Command {
-	return &cobra.Command{
-		Use: "check FILE", Short: "Check a profile document without a server",
-		Long: `Check a profile document, by the same code that the server has. No server is asked. The
-exit code is 1 if the document is wrong; what it says names the place in the document.`,
-		Example: "  trustloom profiles check my_server.json\n  trustloom profiles show tls_server --document | trustloom profiles check -",
-		Args: func(cmd *cobra.Command, args []string) error {
-			return one(cmd, args, "one file (- is standard input)")
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			data, err := c.readInput(args[0])
-			if err != nil {
-				return err
-			}
-			profile, err := policy.ParseProfile(data)
-			if err != nil {
-				return fmt.Errorf("%s: %s", args[0], plain(err))
-			}
-			return c.tell(checked{Valid: true, Name: profile.Name(), DisplayName: profile.DisplayName(), Type: profile.Type()},
-				"%s is a valid profile of type %s", args[0], profile.Type())
-		},
-	}
 }

@@ -4,6 +4,12 @@ package policy
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/trustloom/trustloom/models"
@@ -68,4 +74,58 @@ func (d *Draft) within(issuer *x509.Certificate) {
 		t.NotAfter = issuer.NotAfter
 		d.Reasons = append(d.Reasons, "the certificate ends with its issuer, at "+t.NotAfter.UTC().Format(time.RFC3339))
 	}
+}
+
+// Extension is one extension of a draft.
+type Extension struct {
+	OID      string
+	Name     string // as documents call it, where it has a name
+	Critical bool
+	Value    string // DER, in hex
+	Text     string // the value in words, where it has any
+}
+
+// writtenHere are the extensions that no document has a rule for.
+var writtenHere = map[string]string{oidSubjectKeyID: "subject_key_identifier", "2.5.29.35": "authority_key_identifier"}
+
+// Extensions lists the extensions that would be signed, in their order.
+func (d *Draft) Extensions() ([]Extension, error) {
+	var tbs struct {
+		Version                                               int `asn1:"explicit,tag:0"`
+		Serial, Algorithm, Issuer, Validity, Subject, KeyInfo asn1.RawValue
+		Extensions                                            []pkix.Extension `asn1:"explicit,tag:3"`
+	}
+	if _, err := asn1.Unmarshal(d.TBS.DER, &tbs); err != nil {
+		return nil, fmt.Errorf("read the draft back: %w", err)
+	}
+	out := make([]Extension, len(tbs.Extensions))
+	for i, e := range tbs.Extensions {
+		oid := e.Id.String()
+		name := writtenHere[oid]
+		if field, known := extensionNames.find(oid); known {
+			name = field.canonical
+		}
+		out[i] = Extension{OID: oid, Name: name, Critical: e.Critical, Value: hex.EncodeToString(e.Value), Text: d.words(e)}
+	}
+	return out, nil
+}
+
+// words says what an extension contains.
+func (d *Draft) words(e pkix.Extension) string {
+	var words []string
+	switch e.Id.String() {
+	case oidKeyUsage:
+		words, _ = readKeyUsage(e)
+	case oidExtKeyUsage:
+		words, _ = readExtKeyUsage(e)
+	case oidSubjectAltName:
+		words = pki.SANs(d.Template)
+	case oidBasicConstraints:
+		words = []string{map[bool]string{true: "CA:TRUE", false: "CA:FALSE"}[d.Template.IsCA]}
+	case oidCRLPoints:
+		words = d.Template.CRLDistributionPoints
+	case oidAuthorityInfo:
+		words = slices.Concat(d.Template.OCSPServer, d.Template.IssuingCertificateURL)
+	}
+	return strings.Join(words, ", ")
 }

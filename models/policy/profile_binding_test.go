@@ -44,7 +44,7 @@ func TestAllowedPatternsAndMetadata(t *testing.T) {
 		"one of several in metadata":         {`{"dns":{"allow":["{{device.metadata.dns}}"]}}`, known, request{dns: []string{"web.plant.example"}}, []string{"dns:web.plant.example"}, ""},
 		"all of several in metadata":         {`{"ip":{"value":"{{device.metadata.ip_addresses}}"}}`, known, request{}, []string{"ip:192.0.2.7", "ip:2001:db8::7"}, ""},
 		"an asterisk in metadata is no star": {`{"uris":{"allow":["urn:{{device.metadata.odd}}:x"]}}`, known, request{uris: []string{"urn:a:x"}}, nil, `subject_alternative_name uris "urn:a:x" left out: the profile allows "urn:*:x" only`},
-		"metadata that is not there":         {`{"ip":{"allow":["{{device.metadata.ip_addresses}}"]}}`, press, request{ips: []string{"192.0.2.7"}}, nil, `subject_alternative_name ip_addresses "192.0.2.7" left out: the profile allows none only`},
+		"metadata that is not there":         {`{"ip":{"allow":["{{device.metadata.ip_addresses}}"]}}`, press, request{ips: []string{"192.0.2.7"}}, nil, `subject_alternative_name ip_addresses "192.0.2.7" left out: the profile names none that is allowed for the device`},
 		"unknown is open where it may be":    {`{"ip":{"allow":["{{device.metadata.ip_addresses}}"],"allow_unknown":true}}`, press, request{ips: []string{"192.0.2.9"}}, []string{"ip:192.0.2.9"}, ""},
 		"known is not open":                  {`{"ip":{"allow":["{{device.metadata.ip_addresses}}"],"allow_unknown":true}}`, known, request{ips: []string{"192.0.2.9"}}, nil, `subject_alternative_name ip_addresses "192.0.2.9" left out: the profile allows "192.0.2.7", "2001:db8::7" only`},
 	}

@@ -86,7 +86,7 @@ func TestExtensions(t *testing.T) {
 		"policies: another refused": {`{"2.5.29.32":{"value":["1.2.3"],"reject_mods":true}}`, asksFor(oidPolicies, policyB), oidPolicies, "",
 			`Denied: certificate_policies "1.2.4" is refused: the profile sets "1.2.3"`, "", ""},
 		"policies: allowed by name":            {`{"certificate_policies":{"allow":["1.2.3","1.2.4"],"critical":true}}`, asksFor(oidPolicies, policyB), oidPolicies, "critical " + policyB, "", "", "Policies: critical"},
-		"policies: the star allows none":       {`{"certificate_policies":{"allow":"*"}}`, asksFor(oidPolicies, policyB), oidPolicies, "absent", "", `certificate_policies "1.2.4" left out: the profile allows none only`, ""},
+		"policies: the star allows none":       {`{"certificate_policies":{"allow":"*"}}`, asksFor(oidPolicies, policyB), oidPolicies, "absent", "", `certificate_policies "1.2.4" left out: the profile names none that is allowed for the device`, ""},
 		"policies: nothing said, never copied": {`{"allow":"*"}`, asksFor(oidPolicies, policyB), oidPolicies, "absent", "", `certificate_policies "1.2.4" left out: the profile does not have it`, ""},
 		"policies: required":                   {`{"certificate_policies":{"allow":["1.2.3"],"required":true}}`, request{}, oidPolicies, "", "Invalid: certificate_policies is required; ask for it in the request", "", ""},
 		"policies: malformed":                  {`{}`, asksFor(oidPolicies, "0c0141"), oidPolicies, "", "Invalid: the requested extension certificate_policies is malformed", "", ""},
@@ -100,7 +100,7 @@ func TestExtensions(t *testing.T) {
 		"template: another replaced":     {`{"microsoft_template":"1.2.3.4:100:3"}`, asksFor(oidTemplate, msTwo), oidTemplate, msOne, "", `microsoft_template "1.2.3.5" replaced by "1.2.3.4:100:3": the profile sets it`, ""},
 		"template: another refused":      {`{"microsoft_template":{"value":"Machine","reject_mods":true}}`, asksFor(oidTemplate, msTwo), oidTemplate, "", `Denied: microsoft_template "1.2.3.5" is refused: the profile sets "Machine"`, "", ""},
 		"template: allowed by name":      {`{"microsoft_template":{"allow":["1.2.3.5","Machine"]}}`, asksFor(oidName, machine), oidName, machine, "", "", ""},
-		"template: the star allows none": {`{"allow":"*","microsoft_template":{}}`, asksFor(oidTemplate, msTwo), oidTemplate, "absent", "", `microsoft_template "1.2.3.5" left out: the profile allows none only`, ""},
+		"template: the star allows none": {`{"allow":"*","microsoft_template":{}}`, asksFor(oidTemplate, msTwo), oidTemplate, "absent", "", `microsoft_template "1.2.3.5" left out: the profile names none that is allowed for the device`, ""},
 
 		"custom: hex":                     {`{"custom":{"1.3.6.1.4.1.99999.1":{"value":"hex:0C0568656C6C6F","critical":true}}}`, request{}, oidOwn, "critical " + utf8Text, "", "", "1.3.6.1.4.1.99999.1: critical"},
 		"custom: base64":                  {`{"custom":{"1.3.6.1.4.1.99999.1":"base64:DAVoZWxsbw=="}}`, request{}, oidOwn, utf8Text, "", "", ""},

@@ -129,10 +129,23 @@ func FuzzParseProfile(f *testing.F) {
 	}
 	f.Add([]byte(whole + `,"allow":"*","subject":{"CN":{"allow":["{{device.name}}"],"required":true}},"extensions":{"SAN":{"dns":"{{device.serial_number}}.example"}}}`))
 	f.Add([]byte(whole + `,"reject_mods":true,"extensions":{"EKU":{"allow":["1.2.3"],"default":["cmcRA"],"critical":true}}}`))
+	f.Add([]byte(whole + `,"extensions":{"policies":[{"oid":"1.2.3","cps":"http://a.example"}],"microsoft_template":"1.2.3:1:2","custom":{"1.2.3.4":{"allow":["utf8:{{device.name}}"]}},
+		"SAN":{"upn":{"allow":["*@a.example"]},"hardware_module_names":"1.2.3:0a","other_names":{"default":"1.2.3:x"}},"CDP":["http://a/{{issuer.key_id}}"],"AIA":null}}`))
+	f.Add([]byte(`{"type":"cert_profile","version":1,"credential_type":"ca","validity":{"not_after":"2030-01-01T00:00:00Z","min":"1d"},"signature":{"hash":"SHA-512"},
+		"extensions":{"basic_constraints":{"ca":true,"path_length":1},"name_constraints":{"permitted":{"ip":["10.0.0.0/8"],"dns":[".a.example"]}}}}`))
+	f.Add([]byte(whole + `,"binding":{"CN":["{{device.name}}.*"]},"uniqueness":["subject","ip"],"maximum_active":2,"renewal":{"window":"50%"},"key":{"algorithms":["EC"],"rsa_bits":{"min":3072}}}`))
+	for _, theirs := range trustpointProfiles {
+		f.Add([]byte(theirs))
+	}
 	greedy := named(cn, "ceo", serial, "1", org, "Evil", unit, "a", unit, "b", uid, "x", dc, "example", email, "a@example.com")
 	greedy.dns, greedy.uris, greedy.keyUsage = []string{"a.example"}, []string{"urn:a"}, 0xff
 	csr := greedy.csr(f)
 	f.Fuzz(func(t *testing.T, document []byte) {
+		if c, err := policy.FromTrustpoint(document); err == nil {
+			document = c.Document // which must be a profile, or the conversion would have failed
+		} else if models.KindOf(err) != models.KindInvalid {
+			t.Errorf("%v is not KindInvalid", err)
+		}
 		p, err := policy.ParseProfile(document)
 		if err != nil {
 			if models.KindOf(err) != models.KindInvalid {
@@ -140,14 +153,19 @@ func FuzzParseProfile(f *testing.F) {
 			}
 			return
 		}
-		template, _, err := p.Template(csr, press, today)
+		p.Explain()
+		template, _, err := p.Apply(policy.Application{CSR: csr, Who: press, Now: today, NotAfter: today.AddDate(1, 0, 0)})
+		if err == nil {
+			p.Limits(template)
+			err = p.Locate(template, "http://pki.example", press)
+		}
 		if err != nil {
 			if kind := models.KindOf(err); kind != models.KindInvalid && kind != models.KindDenied {
 				t.Errorf("%v is neither KindInvalid nor KindDenied", err)
 			}
 			return
 		}
-		if got := summarize(t, template); template.IsCA || got.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0 {
+		if got := summarize(t, template); p.Type() != policy.TypeAuthority && template.IsCA || p.Type() != policy.TypeAuthority && got.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0 {
 			t.Errorf("a CA: %+v", got)
 		}
 	})

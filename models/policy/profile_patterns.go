@@ -52,6 +52,14 @@ func (l limits) allow(value string) bool {
 		slices.ContainsFunc(l.patterns, func(pieces []string) bool { return matches(pieces, value) })
 }
 
+// reason says why a value is not allowed.
+func (l limits) reason() string {
+	if len(l.values)+len(l.patterns) == 0 {
+		return "the profile names none that is allowed for the device"
+	}
+	return "the profile allows " + l.String() + " only"
+}
+
 // String prints the values for a sentence.
 func (l limits) String() string {
 	values := slices.Clone(l.values)

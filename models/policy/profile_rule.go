@@ -126,7 +126,7 @@ func (r *rule) permitted(e *evaluation, asked []string) ([]string, error) {
 		case r.identity != nil && value != r.identity(e.who):
 			reason = "it is not the one of device " + e.who.Device.Name
 		case !limits.allow(value):
-			reason = "the profile allows " + limits.String() + " only"
+			reason = limits.reason()
 		}
 		if reason == "" {
 			kept = append(kept, value)

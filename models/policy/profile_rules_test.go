@@ -70,7 +70,7 @@ func TestSubjectKeywords(t *testing.T) {
 		"allow: a listed value passes":                          {`{"CN":{"allow":["a","x"]}}`, named(cn, "x"), "CN=x", ""},
 		"allow: another value is left out":                      {`{"CN":{"allow":["a","b"],"default":"a"}}`, named(cn, "x"), "CN=a", `subject common_name "x" left out: the profile allows "a", "b" only`},
 		"allow: a value with a variable is the device's":        {`{"CN":{"allow":["{{device.name}}"]}}`, named(cn, "press-01"), "CN=press-01", ""},
-		"allow: an empty list lets nothing pass":                {`{"CN":{"allow":[],"default":"a"}}`, named(cn, "x"), "CN=a", `subject common_name "x" left out: the profile allows none only`},
+		"allow: an empty list lets nothing pass":                {`{"CN":{"allow":[],"default":"a"}}`, named(cn, "x"), "CN=a", `subject common_name "x" left out: the profile names none that is allowed for the device`},
 		"value: it is set":                                      {`{"CN":"a"}`, named(), "CN=a", ""},
 		"value: it wins":                                        {`{"CN":{"value":"a"}}`, named(cn, "x"), "CN=a", `subject common_name "x" replaced by "a": the profile sets it`},
 		"value: the same in the request is no change":           {`{"CN":"a"}`, named(cn, "a"), "CN=a", ""},

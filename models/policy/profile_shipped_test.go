@@ -63,7 +63,10 @@ func TestShippedProfiles(t *testing.T) {
 		dns:     []string{"ceo.example"}, ips: []string{"192.0.2.1"}, uris: []string{"urn:ceo"}, emails: []string{"ceo@example.com"},
 		extKeyUsages: []asn1.ObjectIdentifier{codeSigning, ocspSigning},
 	}
-	greedySANs := []string{"dns:ceo.example", "email:ceo@example.com", "ip:192.0.2.1", "uri:urn:ceo"}
+	// own asks for what is the device's, and for a subject that is not.
+	own := greedy
+	own.dns, own.uris, own.emails = []string{"press-01.example"}, []string{"urn:plant:press-01"}, nil
+	ownSANs := []string{"dns:press-01.example", "ip:192.0.2.1", "uri:urn:plant:press-01"}
 	tests := map[string]struct {
 		profile string
 		request request
@@ -86,14 +89,17 @@ func TestShippedProfiles(t *testing.T) {
 			"tls_server", request{}, nameless,
 			summary{Subject: "CN=press_02", KeyUsage: signs, ExtKeyUsage: isServer}},
 		"a server has its names, and no other identity": {
-			"tls_server", greedy, press,
-			summary{Subject: "SERIALNUMBER=4711,CN=ceo", SANs: []string{"dns:ceo.example", "ip:192.0.2.1"}, KeyUsage: signs, ExtKeyUsage: isServer}},
+			"tls_server", own, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01", SANs: []string{"dns:press-01.example", "ip:192.0.2.1"}, KeyUsage: signs, ExtKeyUsage: isServer}},
+		"a server has the names that its operator noted": {
+			"tls_server", request{subject: pkix.Name{CommonName: "web.plant.example"}, dns: []string{"hmi.plant.example"}, ips: []string{"192.0.2.7"}}, shippedKnown,
+			summary{Subject: "SERIALNUMBER=4711,CN=web.plant.example", SANs: []string{"dns:hmi.plant.example", "ip:192.0.2.7"}, KeyUsage: signs, ExtKeyUsage: isServer}},
 		"an RSA server may also encipher keys": {
-			"tls_server", request{key: rsaKey(), dns: []string{"HMI.example"}}, press,
-			summary{Subject: "SERIALNUMBER=4711,CN=press-01", SANs: []string{"dns:hmi.example"}, KeyUsage: signs | enciphers, ExtKeyUsage: isServer}},
+			"tls_server", request{key: rsaKey(), dns: []string{"Press-01.HMI.example"}}, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01", SANs: []string{"dns:press-01.hmi.example"}, KeyUsage: signs | enciphers, ExtKeyUsage: isServer}},
 		"a client is named after its device": {
-			"tls_client", greedy, press,
-			summary{Subject: "SERIALNUMBER=4711,CN=press-01", SANs: greedySANs, KeyUsage: signs, ExtKeyUsage: isClient}},
+			"tls_client", own, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01", SANs: ownSANs, KeyUsage: signs, ExtKeyUsage: isClient}},
 		"an OPC UA application keeps its organization and URI": {
 			"opc_ua", request{key: rsaKey(), subject: pkix.Name{CommonName: "UA Server", Organization: []string{"Plant"}, SerialNumber: "9999"},
 				uris: []string{"urn:press-01:ua"}, dns: []string{"press-01"}, emails: []string{"a@example.com"}}, press,
@@ -103,9 +109,9 @@ func TestShippedProfiles(t *testing.T) {
 			"opc_ua", request{uris: []string{"urn:press-01:ua"}}, press,
 			summary{Subject: "SERIALNUMBER=4711,CN=press-01", SANs: []string{"uri:urn:press-01:ua"},
 				KeyUsage: signs | x509.KeyUsageContentCommitment, ExtKeyUsage: isBoth}},
-		"a generic certificate has any subject but another serial number": {
-			"generic", greedy, press,
-			summary{Subject: "SERIALNUMBER=4711,CN=ceo,OU=A+OU=B,O=Evil", SANs: greedySANs, KeyUsage: signs, ExtKeyUsage: isBoth}},
+		"a generic certificate has any organization, but the device's name and serial number": {
+			"generic", own, press,
+			summary{Subject: "SERIALNUMBER=4711,CN=press-01,OU=A+OU=B,O=Evil", SANs: ownSANs, KeyUsage: signs, ExtKeyUsage: isBoth}},
 		"a generic certificate has the purposes that were asked for": {
 			"generic", request{extKeyUsages: []asn1.ObjectIdentifier{clientAuth, codeSigning}, key: edKey()}, press,
 			summary{Subject: "SERIALNUMBER=4711,CN=press-01", KeyUsage: signs, ExtKeyUsage: isClient}},
@@ -139,6 +145,11 @@ func criticalOf(cert *x509.Certificate, dotted string) bool {
 	return i >= 0 && cert.Extensions[i].Critical
 }
 
+// shippedKnown is a device whose names an operator noted.
+var shippedKnown = policy.Subject{Domain: press.Domain, Device: models.Device{Name: "press-01", SerialNumber: "4711", Metadata: map[string]string{
+	"dns_names": "hmi.plant.example, web.plant.example", "ip_addresses": "192.0.2.7",
+}}}
+
 func TestShippedProfilesRefuse(t *testing.T) {
 	tests := map[string]struct {
 		profile string
@@ -148,6 +159,16 @@ func TestShippedProfilesRefuse(t *testing.T) {
 	}{
 		"an OPC UA application without its URI": {"opc_ua", request{dns: []string{"press-01"}}, press,
 			"Invalid: subject_alternative_name uris is required; ask for it in the request"},
+		"a server with the name of another": {"tls_server", request{dns: []string{"press-02.example"}}, press,
+			`Denied: subject_alternative_name dns_names "press-02.example" is refused: the profile allows "press-01", "press-01.*" only`},
+		"a server with another address than is known": {"tls_server", request{ips: []string{"192.0.2.8"}}, shippedKnown,
+			`Denied: subject_alternative_name ip_addresses "192.0.2.8" is refused: the profile allows "192.0.2.7" only`},
+		"a client with the URI of another": {"tls_client", request{uris: []string{"urn:plant:press-02"}}, press,
+			`Denied: subject_alternative_name uris "urn:plant:press-02" is refused: the profile allows "urn:press-01", "urn:press-01:*", "urn:press-01.*", "urn:*:press-01", "urn:*:press-01:*" only`},
+		"an e-mail address that nobody noted": {"generic", request{emails: []string{"ceo@example.com"}}, press,
+			`Denied: subject_alternative_name rfc822_names "ceo@example.com" is refused: the profile names none that is allowed for the device`},
+		"an OPC UA application with the URI of another": {"opc_ua", request{uris: []string{"urn:press-02:ua"}}, press,
+			`Denied: subject_alternative_name uris "urn:press-02:ua" is refused: the profile allows "urn:press-01", "urn:press-01:*", "urn:press-01.*", "urn:*:press-01", "urn:*:press-01:*" only`},
 		"a serial number that the certificate cannot have": {"tls_client", request{},
 			policy.Subject{Device: models.Device{Name: "press-01", SerialNumber: "SN_1"}},
 			`Invalid: subject serial_number cannot be "SN_1", which the profile makes of "{{device.serial_number}}": ` +
@@ -198,7 +219,7 @@ func TestReasonsSayWhatWasChanged(t *testing.T) {
 
 func TestRenew(t *testing.T) {
 	profile := shippedProfile(t, "generic")
-	first := request{subject: pkix.Name{CommonName: "hmi"}, dns: []string{"hmi.example"}, extKeyUsages: []asn1.ObjectIdentifier{serverAuth}}.csr(t)
+	first := request{subject: pkix.Name{CommonName: "press-01.hmi"}, dns: []string{"press-01.example"}, extKeyUsages: []asn1.ObjectIdentifier{serverAuth}}.csr(t)
 	template, _, err := profile.Template(first, press, today.AddDate(0, -1, 0))
 	if err != nil {
 		t.Fatal(err)
@@ -206,12 +227,12 @@ func TestRenew(t *testing.T) {
 	old := build(t, template, first.Request.PublicKey)
 
 	t.Run("subject, names and purposes stay, validity is new", func(t *testing.T) {
-		again := request{subject: old.Subject, dns: []string{"hmi.example"}, key: rsaKey()}.csr(t)
+		again := request{subject: old.Subject, dns: []string{"press-01.example"}, key: rsaKey()}.csr(t)
 		renewed, reasons, err := profile.Renew(again, old, press, today)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := summary{Subject: "SERIALNUMBER=4711,CN=hmi", SANs: []string{"dns:hmi.example"}, KeyUsage: signs, ExtKeyUsage: isServer}
+		want := summary{Subject: "SERIALNUMBER=4711,CN=press-01.hmi", SANs: []string{"dns:press-01.example"}, KeyUsage: signs, ExtKeyUsage: isServer}
 		if diff := cmp.Diff(want, summarize(t, renewed)); diff != "" || len(reasons) > 0 {
 			t.Errorf("%s\nreasons: %q", diff, reasons)
 		}
@@ -225,7 +246,7 @@ func TestRenew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := summarize(t, renewed); got.Subject != "SERIALNUMBER=4711,CN=hmi" || len(got.SANs) != 1 || len(reasons) != 1 {
+		if got := summarize(t, renewed); got.Subject != "SERIALNUMBER=4711,CN=press-01.hmi" || len(got.SANs) != 1 || len(reasons) != 1 {
 			t.Errorf("%+v, reasons %q", got, reasons)
 		}
 	})

@@ -53,6 +53,7 @@ var homes = []home{
 
 	{"github.com/google/go-cmp/...", nil},
 	{"github.com/cloudflare/circl/...", []string{"test/interop"}},
+	{"github.com/google/jsonschema-go/...", nil},
 	{"github.com/stretchr/testify/...", nil},
 	{"github.com/rogpeppe/go-internal/testscript/...", nil},
 }
