@@ -70,6 +70,13 @@ func (c *Client) EndSession(ctx context.Context) error {
 	return err
 }
 
+// CollectSession returns the session of a login that a browser finished, for
+// the code that it brought and the verifier of the challenge that it took along
+// (RFC 7636). It needs no token.
+func (c *Client) CollectSession(ctx context.Context, body SessionCollection) (*Token, error) {
+	return change[Token](ctx, c, http.MethodPost, path("login", "session"), body)
+}
+
 // ChangeToken changes a token at once.
 func (c *Client) ChangeToken(ctx context.Context, name string, body TokenChange) (*Token, error) {
 	return change[Token](ctx, c, http.MethodPatch, path("tokens", name), body)

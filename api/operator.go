@@ -78,6 +78,12 @@ type Token struct {
 	CreatedAt time.Time   `json:"created_at"`
 }
 
+// SessionCollection asks for the session of a login that a browser finished.
+type SessionCollection struct {
+	Code     string `json:"code"`
+	Verifier string `json:"verifier"`
+}
+
 // TokenChange changes a token at once. What is left out stays.
 type TokenChange struct {
 	Role       models.Role     `json:"role,omitempty"`

@@ -53,6 +53,7 @@ const (
 	MethodCertificate = "certificate" // of a device or a person
 	MethodToken       = "token"       // of an operator; the principal is its hash
 	MethodCode        = "code"        // of a delivery
+	MethodLogin       = "login"       // at an OpenID provider
 )
 
 // The verdicts that Observe hears.

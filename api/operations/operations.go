@@ -74,8 +74,8 @@ type Config struct {
 	KeyStores []string
 	// People recognises the certificates of operators; nil: there are none.
 	People *auth.People
-	// Issuer is the URL of the OpenID provider; empty: there is none.
-	Issuer string
+	// Logins says who may log in at an OpenID provider; nobody unless set.
+	Logins Logins
 	// Keys takes keys from elsewhere; without it no CA can be imported.
 	Keys Keys
 	// AuthorityWait is how long the creation of a CA is waited for; 8 s unless set.
@@ -94,7 +94,7 @@ type Operations struct {
 	builder       *pki.Builder // for trials; it prepares itself when the first one comes
 	keyStores     []string
 	people        *auth.People
-	issuer        string
+	logins        Logins
 	authorityWait time.Duration
 	keys          Keys
 	reading       chan struct{} // held by whoever decrypts a file: that costs seconds
@@ -106,7 +106,7 @@ func New(cfg Config) *Operations {
 		builder: pki.NewBuilder(),
 		store:   cfg.Store, stories: cfg.Stories, audit: cfg.Audit, now: cfg.Now, logger: cfg.Logger,
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), keyStores: cfg.KeyStores, authorityWait: cfg.AuthorityWait,
-		people: cfg.People, issuer: cfg.Issuer,
+		people: cfg.People, logins: cfg.Logins,
 		deliverer: cfg.Deliverer,
 		keys:      cfg.Keys, reading: make(chan struct{}, 1),
 	}

@@ -80,12 +80,12 @@ func (o *Operations) setSubject(row *models.Operator, subject string) error {
 	switch {
 	case subject == "":
 		return nil
-	case o.issuer == "":
+	case o.logins.Issuer == "":
 		return models.Errorf(models.KindConflict, "no OpenID provider is configured (--oidc-issuer), so oidc_subject says nothing")
 	case len(subject) > maxSubject:
 		return models.Errorf(models.KindInvalid, "oidc_subject is longer than %d bytes", maxSubject)
 	}
-	row.Issuer, row.Subject = o.issuer, subject
+	row.Issuer, row.Subject = o.logins.Issuer, subject
 	return nil
 }
 

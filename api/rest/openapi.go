@@ -50,6 +50,8 @@ type components struct {
 type securityScheme struct {
 	Type        string `json:"type"`
 	Scheme      string `json:"scheme,omitempty"`
+	In          string `json:"in,omitempty"`
+	Name        string `json:"name,omitempty"`
 	Description string `json:"description"`
 }
 
@@ -95,7 +97,7 @@ type media struct {
 	Example any     `json:"example,omitempty"`
 }
 
-const description = "Manages the certificates of industrial devices. Every route needs a bearer token with the permission that it names. " +
+const description = "Manages the certificates of industrial devices. Every route needs an operator with the permission that it names, by exactly one of bearer token, session and client certificate. " +
 	"JSON is snake_case; unknown, repeated and null members are refused unless said otherwise. Durations are an integer and a unit " +
 	"(90s 15m 72h 30d 2y), times RFC 3339 UTC, serial numbers lower-case hex. Lists are pages: give next_cursor as ?cursor= to go on. " +
 	"Errors are problem details (RFC 9457) with the request ID under which the log has more. A POST with an Idempotency-Key acts once: " +
@@ -117,7 +119,7 @@ func (s *surface) document(version string) *document {
 	kinds := newSchemas()
 	doc := &document{
 		OpenAPI: "3.1.0", Info: info{Title: "Trustloom", Version: orElse(version, "development"), Description: description},
-		Servers: []server{{URL: BasePath}}, Security: []security{{"bearer": {}}},
+		Servers: []server{{URL: BasePath}}, Security: []security{{"bearer": {}}, {"session": {}}, {"certificate": {}}},
 		Paths: map[string]map[string]*endpoint{},
 	}
 	for _, op := range s.routes {
@@ -130,8 +132,10 @@ func (s *surface) document(version string) *document {
 		Responses: problems(kinds),
 		SecuritySchemes: map[string]securityScheme{"bearer": {Type: "http", Scheme: "bearer",
 			Description: "a token of POST /tokens, or the one in the file admin-token of the data directory"},
-			"device":     {Type: "http", Scheme: "basic", Description: "a device's name and its one-time secret"},
-			"credential": {Type: "mutualTLS", Description: "a certificate that was issued to the device"}},
+			"session":     {Type: "apiKey", In: "cookie", Name: sessionCookie, Description: "a login of a browser at /api/v1/login; changes need Origin or Sec-Fetch-Site of this server"},
+			"certificate": {Type: "mutualTLS", Description: "a certificate that is registered with an operator; not together with another way"},
+			"device":      {Type: "http", Scheme: "basic", Description: "a device's name and its one-time secret"},
+			"credential":  {Type: "mutualTLS", Description: "a certificate that was issued to the device"}},
 	}
 	doc.Components.Schemas = kinds.components
 	return doc

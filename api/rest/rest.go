@@ -46,6 +46,7 @@ type Config struct {
 func New(cfg Config) http.Handler {
 	s := newSurface(cfg)
 	s.declare()
+	s.serveLogin()
 	s.serveDocument(cfg.Version)
 	return s.engine
 }

@@ -66,13 +66,20 @@ func route[Req, Resp any](s *surface, op operation, handle func(ctx context.Cont
 			s.fail(c, err)
 			return
 		}
+		if op.id == "EndSession" {
+			forget(c)
+		}
 		a.write(c)
 	})
 }
 
 // caller authenticates a request and checks its permission.
 func (s *surface) caller(c *gin.Context, permission auth.Permission) (operations.Caller, error) {
-	principal, err := s.auth.Authenticate(c.Request.Context(), credentials(c))
+	given, err := credentials(c)
+	if err != nil {
+		return operations.Caller{}, err
+	}
+	principal, err := s.auth.Authenticate(c.Request.Context(), given)
 	if err != nil {
 		return operations.Caller{}, err
 	}
@@ -82,12 +89,15 @@ func (s *surface) caller(c *gin.Context, permission auth.Permission) (operations
 }
 
 // credentials collects what a request proves its sender with.
-func credentials(c *gin.Context) auth.Credentials {
-	given := auth.Credentials{Bearer: bearer(c.Request), Address: c.RemoteIP()}
+func credentials(c *gin.Context) (given auth.Credentials, err error) {
+	given = auth.Credentials{Bearer: bearer(c.Request), Address: c.RemoteIP()}
+	if given.Cookie, err = session(c.Request); err != nil {
+		return given, err
+	}
 	if c.Request.TLS != nil {
 		given.Certificates = c.Request.TLS.PeerCertificates
 	}
-	return given
+	return given, nil
 }
 
 // bearer returns the token of a request that has exactly one Authorization

@@ -48,6 +48,7 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	logger := slog.New(slog.NewJSONHandler(&synced{buffer: w.log}, nil))
 	surface := newSurface(Config{Operations: w.Ops, Authenticator: w.Auth, Logger: logger})
 	surface.declare()
+	surface.serveLogin()
 	surface.serveDocument("")
 	w.Handler = w.checked(t, surface)
 	return w

@@ -71,11 +71,18 @@ func (c *cli) tokenPath() (path string, said bool) {
 
 func (c *cli) token() (string, error) {
 	path, said := c.tokenPath()
+	if !said {
+		if session := c.sessionFile(); session != "" {
+			if _, err := os.Stat(session); err == nil {
+				path, said = session, true
+			}
+		}
+	}
 	data, err := readFile(path, maxTokenFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !said:
 		return "", fmt.Errorf("no token: --token-file is not given, TRUSTLOOM_TOKEN_FILE is not set, and there is no %s in this folder.\n"+
-			"Run trustloom where 'trustloomd serve' keeps its data directory, or name the file with the token", path)
+			"Run trustloom where 'trustloomd serve' keeps its data directory, name the file with the token, or log in ('trustloom login')", path)
 	case err != nil:
 		return "", fmt.Errorf("the token cannot be read: %w", err)
 	}

@@ -8,6 +8,7 @@
 #   curl, openssl   the devices of the tests and of the demo
 #   gnutls-bin, libnss3-tools   certtool and pk12util: other makers and readers of PKCS#12
 #   chromium    a browser without a screen, for the pages
+#   nodejs, npm   the OpenID provider that operators log in at (test/e2e/testdata/openid)
 set -euo pipefail
 
 missing=()
@@ -17,6 +18,8 @@ have pkcs11-tool || missing+=(opensc)
 have curl || missing+=(curl)
 have openssl || missing+=(openssl)
 have certtool || missing+=(gnutls-bin)
+have node || missing+=(nodejs)
+have npm || missing+=(npm)
 have pk12util || missing+=(libnss3-tools)
 have chromium || missing+=(chromium)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
@@ -26,7 +29,7 @@ if [ ${#missing[@]} -eq 0 ]; then
 fi
 echo "deps: installing ${missing[*]}"
 if ! command -v apt-get >/dev/null; then
-	echo "deps: this is not Debian; please install what gives softhsm2-util, pkcs11-tool, curl, openssl, certtool, pk12util, chromium, initdb" >&2
+	echo "deps: this is not Debian; please install what gives softhsm2-util, pkcs11-tool, curl, openssl, certtool, pk12util, chromium, node, npm, initdb" >&2
 	exit 1
 fi
 

@@ -28,6 +28,8 @@ var homes = []home{
 	{"software.sslmate.com/src/go-pkcs12/...", []string{"models/pki/credential.go"}},
 	{"github.com/zmap/zlint/v3/...", []string{"models/pki/lint.go"}},
 	{"github.com/zmap/zcrypto/...", []string{"models/pki/lint.go"}}, // the certificates zlint takes
+	{"github.com/coreos/go-oidc/v3/...", []string{"integrations/oidc"}},
+	{"golang.org/x/oauth2/...", []string{"integrations/oidc"}},
 	{"github.com/robfig/cron/v3/...", []string{"models/policy"}},
 	{"github.com/slack-go/slack/...", []string{"integrations/notify"}},
 

@@ -43,6 +43,7 @@ var ladder = []rung{
 
 	{packages: protocols, may: []string{"models/pki", "models"}, never: slices.Concat(gorm, gin, temporal)},
 	{packages: []string{"integrations/hsm"}, may: []string{"models"}, never: slices.Concat(gorm, gin, temporal)},
+	{packages: []string{"integrations/oidc"}, may: []string{"models"}, never: slices.Concat(gorm, gin, temporal)},
 	{packages: []string{"integrations/notify"}, may: []string{"models"}, never: slices.Concat(gorm, gin, temporal)},
 	{packages: []string{"integrations/issuer"}, may: slices.Concat(knowledge, protocols, []string{"integrations/hsm"}), never: slices.Concat(gorm, gin, temporal)},
 	{packages: []string{"integrations/temporald"}, never: slices.Concat(gorm, gin)},

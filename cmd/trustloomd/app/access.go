@@ -22,6 +22,7 @@ func (c *Config) bindAccess(fs *pflag.FlagSet) {
 	fs.IntVar(&c.AuthAddressRate, "auth-address-rate", 60, "failed attempts per minute from one address before it is slowed down")
 	fs.StringVar(&c.OperatorCA, "operator-ca", "", "PEM file with the CAs that issue certificates to people, who may then authenticate with them")
 	fs.StringSliceVar(&c.OperatorCRL, "operator-crl", nil, "files with CRLs of those CAs, PEM or DER")
+	c.bindLogins(fs)
 }
 
 func (c *Config) checkAccess() error {
@@ -33,6 +34,9 @@ func (c *Config) checkAccess() error {
 	}
 	if _, err := server.ParseProxies(c.TrustedProxies); err != nil {
 		return fmt.Errorf("--trusted-proxies: %w", err)
+	}
+	if err := c.checkLogins(); err != nil {
+		return err
 	}
 	if len(c.OperatorCRL) > 0 && c.OperatorCA == "" {
 		return fmt.Errorf("--operator-crl needs --operator-ca")

@@ -19,6 +19,7 @@ import (
 	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/api/enroll"
+	"github.com/trustloom/trustloom/api/operations"
 	"github.com/trustloom/trustloom/api/server"
 	"github.com/trustloom/trustloom/integrations/hsm"
 	"github.com/trustloom/trustloom/integrations/issuer"
@@ -46,6 +47,7 @@ type App struct {
 	sealer    *activities.Sealer
 	metrics   *prometheus.Registry
 	people    *auth.People // nil without --operator-ca
+	logins    operations.Logins
 	closers   []func() error
 	fatal     context.CancelCauseFunc // ends the process, with the reason
 }
@@ -98,6 +100,7 @@ func (a *App) open(ctx context.Context) error {
 		{"build the activities", a.openActivities},
 		{"prepare the first operator and the shipped profiles", a.seed},
 		{"read the CAs of operators", a.openPeople},
+		{"prepare logins", a.openLogins},
 		{"start the workers", a.openWorkers},
 		{"mount the interfaces", a.mount},
 	}

@@ -64,6 +64,17 @@ type Config struct {
 	AuthAddressRate    int
 	OperatorCA         string
 	OperatorCRL        []string
+	OIDCIssuer         string
+	OIDCClientID       string
+	OIDCClientSecret   string // file
+	OIDCRedirectURL    string
+	OIDCScopes         []string
+	OIDCNameClaim      string
+	OIDCGroupsClaim    string
+	OIDCRoles          []string
+	OIDCCreate         bool
+	OIDCCA             string
+	SessionLifetime    time.Duration
 	EnrollBacklog      int
 	DeliveryLife       time.Duration
 	LogLevel           string

@@ -24,6 +24,7 @@ import (
 // interfaces mounts what operators, devices and relying parties talk to.
 func (a *App) interfaces(mounts *server.Config) {
 	guard := a.guard()
+	a.logins.Guard = guard
 	door := enroll.New(enroll.Config{
 		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Backlog: a.cfg.EnrollBacklog, Guard: guard, People: a.people.Issued, Now: time.Now,
 		Fault: a.fault(), Logger: a.log,
@@ -31,7 +32,7 @@ func (a *App) interfaces(mounts *server.Config) {
 	a.deliver = enroll.NewDeliveries(enroll.DeliveryConfig{Door: door, Sealer: a.keySealer, Life: a.cfg.DeliveryLife})
 	ops := operations.New(operations.Config{
 		Store: a.store, Stories: a.stories, Audit: a.sealer, Deliverer: a.deliver, Now: time.Now, Logger: a.log, PublicURL: a.cfg.PublicURL,
-		Keys: a.issuer, KeyStores: slices.Sorted(maps.Keys(a.keys)), People: a.people,
+		Keys: a.issuer, KeyStores: slices.Sorted(maps.Keys(a.keys)), People: a.people, Logins: a.logins,
 	})
 	mounts.REST = rest.New(rest.Config{
 		Operations: ops, Authenticator: auth.New(a.store, time.Now).Guarded(guard).Knowing(a.people), Logger: a.log, Now: time.Now, Version: a.cfg.Version,
