@@ -27,7 +27,7 @@ TOOLS    := $(CURDIR)/bin/tools
 # test-short tests.
 DATA      ?= data
 ARGS      ?=
-FUZZTIME  ?= 10s
+FUZZTIME  ?= 30s
 TESTFLAGS ?=
 PKG       ?= ./...
 
@@ -109,12 +109,12 @@ lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) $(TOOLS)/workflowcheck-$(WORKF
 	@echo workflowcheck; $(word 2,$^) -config .workflowcheck.yaml ./workflows/...
 
 .PHONY: fuzz
-fuzz: ## run the fuzz targets, each for FUZZTIME (10s)
+fuzz: ## run the fuzz targets, each for FUZZTIME (30s)
 	@deploy/dev/fuzz.sh $(FUZZTIME)
 
 .PHONY: soak
-soak: deps build ## hours: 30 s for each fuzz target, the failure experiments at full size, all tests five times in random order
-	@deploy/dev/fuzz.sh 30s all
+soak: deps build ## hours: 5 minutes for each fuzz target, the failure experiments at full size, all tests five times in random order
+	@deploy/dev/fuzz.sh 5m all
 	go test -timeout 120m -v ./test/chaos -soak
 	@$(MAKE) --no-print-directory test-all TESTFLAGS='-count=5 -shuffle=on -timeout 120m $(TESTFLAGS)'
 

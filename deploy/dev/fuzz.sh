@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the module for the time given, one after another:
-#   deploy/dev/fuzz.sh 10s [all]
+# Runs every fuzz target of the module for the time given, two at a time:
+#   deploy/dev/fuzz.sh 30s [all]
 # A target that fails leaves its input in testdata/fuzz of its package, where
 # the ordinary tests find it from then on: fix the code and commit the input.
 #
@@ -11,9 +11,10 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-time=${1:-10s}
+time=${1:-30s}
 all=${2:-}
-targets=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 packages=$({ grep -rlE --include='*_test.go' '^func Fuzz[A-Z]' . || true; } | xargs -r -n1 dirname | sort -u)
 for package in $packages; do
@@ -22,12 +23,21 @@ for package in $packages; do
 		echo "fuzz $package: left to make soak, its tests link SQLite"
 		continue
 	fi
-	listed=$(go test -list '^Fuzz' "$package")
-	for target in $(grep '^Fuzz' <<<"$listed" || true); do
-		echo "fuzz $package $target ($time)"
-		# The seeds run here as well, as the first inputs.
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package"
-		targets=$((targets + 1))
+	for target in $(grep -hoE '^func Fuzz[A-Za-z0-9]+' "$package"/*_test.go | sed 's/^func //'); do
+		echo "$package $target" >>"$work/targets"
 	done
 done
-echo "fuzz: $targets targets, nothing found"
+
+# One target on one processor; the seeds run here as well, as the first inputs.
+run() {
+	if go test -run '^$' -fuzz "^$3\$" -fuzztime "$1" -parallel 1 "$2" >"$4/$3.log" 2>&1; then
+		echo "fuzz $2 $3 ($1): nothing found"
+	else
+		echo "fuzz $2 $3: FAILED"
+		cat "$4/$3.log"
+		return 1
+	fi
+}
+export -f run
+sort -u "$work/targets" | xargs -P 2 -L 1 bash -c 'run "$0" "$2" "$3" "$1"' "$time" "$work"
+echo "fuzz: $(sort -u "$work/targets" | wc -l) targets, nothing found"

@@ -3,26 +3,18 @@
 package store
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"gorm.io/gorm"
 
 	"github.com/trustloom/trustloom/models"
 )
 
-// Bounds of Page.Limit and of the text of a cursor.
+// Bounds of Page.Limit.
 const (
 	DefaultLimit = 50
 	MaxLimit     = 500
-	maxCursor    = 2048
 )
-
-// cursorVersion is the first field of every cursor.
-const cursorVersion = "1"
 
 // Page asks for a part of a list: at most Limit rows (0 means DefaultLimit)
 // after Cursor, which is empty or what the list before returned.
@@ -43,29 +35,8 @@ func (p Page) open(kind string) (limit int, after string, err error) {
 	if p.Cursor == "" {
 		return limit, "", nil
 	}
-	bad := models.Errorf(models.KindInvalid, "the cursor does not belong to this list of %s; begin without one", kind)
-	if len(p.Cursor) > maxCursor {
-		return 0, "", bad
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(p.Cursor)
-	if err != nil {
-		return 0, "", bad.Because(err)
-	}
-	fields := strings.SplitN(string(raw), "\x00", 3)
-	if len(fields) != 3 || fields[1] != kind || !plain(fields[2]) || cursor(kind, fields[2]) != p.Cursor {
-		return 0, "", bad
-	}
-	return limit, fields[2], nil
-}
-
-// plain reports whether s can be a key: PostgreSQL would refuse NUL and broken
-// UTF-8 with an error of its own.
-func plain(s string) bool {
-	return s != "" && utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
-}
-
-func cursor(kind, last string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(cursorVersion + "\x00" + kind + "\x00" + last))
+	after, err = models.ParseCursor(kind, p.Cursor)
+	return limit, after, err
 }
 
 // order is the key of a list: its column, and how to read it from a row.
@@ -92,7 +63,7 @@ func list[T any](q *Queries, query *gorm.DB, by order[T], page Page) ([]T, strin
 		return rows, "", nil
 	}
 	rows = rows[:limit]
-	return rows, cursor(by.kind, by.key(&rows[limit-1])), nil
+	return rows, models.Cursor(by.kind, by.key(&rows[limit-1])), nil
 }
 
 // within restricts a query to domains. nil means all, an empty list none.
