@@ -33,6 +33,8 @@ type Certificate struct {
 	PEM              string                  `json:"pem,omitempty"`
 	Chain            string                  `json:"chain,omitempty" doc:"PEM of the certificate and those above it, up to the root"`
 	CreatedAt        time.Time               `json:"created_at"`
+
+	Origin models.CertificateOrigin `json:"origin" doc:"issued here, or imported into the inventory"`
 }
 
 // CertificateFilter selects certificates.
@@ -42,7 +44,33 @@ type CertificateFilter struct {
 	Status        string    `query:"status" doc:"reserved, valid, expired or revoked" example:"valid"`
 	ExpiresBefore time.Time `query:"expires_before" doc:"RFC 3339 time"`
 	Serial        string    `query:"serial" doc:"serial number in hex, with or without colons" example:"4c0b7e"`
+	Origin        string    `query:"origin" doc:"issued or imported" example:"imported"`
 	PageQuery
+}
+
+// CertificateImport brings the certificates of one file into the inventory.
+type CertificateImport struct {
+	File        []byte `json:"file" doc:"PEM, DER, PKCS #7 or PKCS #12, in base64; up to 500 certificates. Private keys in it are not read"`
+	Password    string `json:"password,omitempty" doc:"of a PKCS #12 file; never kept" sensitive:"true"`
+	Domain      string `json:"domain,omitempty" doc:"domain that they belong to" example:"press-shop"`
+	BindDevices bool   `json:"bind_devices,omitzero" doc:"bind each to the one device of the domain that has its subject's serialNumber"`
+}
+
+// CertificateImportResult says what became of each certificate, in the order of
+// the file.
+type CertificateImportResult struct {
+	Items []ImportedCertificate `json:"items"`
+}
+
+// ImportedCertificate is what became of one certificate of a file.
+type ImportedCertificate struct {
+	Outcome     string `json:"outcome" doc:"imported, known (it was there already) or refused" example:"imported"`
+	Reason      string `json:"reason,omitempty" doc:"why it was refused"`
+	ID          string `json:"id,omitempty" doc:"of the certificate here"`
+	Subject     string `json:"subject" example:"CN=press-01"`
+	Serial      string `json:"serial,omitempty" doc:"lower-case hex" example:"4c0b7e"`
+	Fingerprint string `json:"fingerprint"`
+	Device      string `json:"device,omitempty" doc:"device that it was bound to" example:"press-01"`
 }
 
 // Revocation revokes a certificate.

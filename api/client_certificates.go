@@ -31,6 +31,11 @@ func (c *Client) CertificatePEM(ctx context.Context, id string) ([]byte, error) 
 	return c.text(ctx, call{method: http.MethodGet, path: path("certificates", id, "pem")}, nil)
 }
 
+// ImportCertificates brings the certificates of one file into the inventory.
+func (c *Client) ImportCertificates(ctx context.Context, body CertificateImport) (*CertificateImportResult, error) {
+	return post[CertificateImportResult](ctx, c, path("certificates", "imports"), body)
+}
+
 // RevokeCertificate revokes a certificate.
 func (c *Client) RevokeCertificate(ctx context.Context, id string, body Revocation) (*Certificate, error) {
 	return post[Certificate](ctx, c, path("certificates", id, "revocation"), body)

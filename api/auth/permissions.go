@@ -33,6 +33,7 @@ const (
 	DecideApprovals    Permission = "approvals.decide"
 	ReadCertificates   Permission = "certificates.read"
 	RevokeCertificates Permission = "certificates.revoke"
+	ImportCertificates Permission = "certificates.import"
 	ReadOperators      Permission = "operators.read"
 	WriteOperators     Permission = "operators.write"
 	ReadTokens         Permission = "tokens.read"
@@ -53,14 +54,14 @@ var roles = map[models.Role][]Permission{
 	models.RoleOperator: {WriteRegistrations, WriteDevices, DeliverKeys, WithdrawRequests, RevokeCertificates},
 	models.RoleApprover: {DecideApprovals},
 	models.RoleAuditor:  {ReadOperators, ReadTokens, ReadAudit, VerifyAudit},
-	models.RoleAdmin: {WriteCAs, CreateDomains, ChangeDomains, WriteProfiles, WriteTruststores, WriteRegistrations,
+	models.RoleAdmin: {WriteCAs, ImportCertificates, CreateDomains, ChangeDomains, WriteProfiles, WriteTruststores, WriteRegistrations,
 		WriteDevices, DeliverKeys, WithdrawRequests, DecideApprovals, RevokeCertificates, ReadOperators, WriteOperators, ReadTokens, WriteTokens, ReadAudit, VerifyAudit},
 }
 
 // serverWide lists what reaches beyond any domain. Tokens limited to domains
 // are refused it whatever their role: otherwise one of them could make itself
 // an unlimited one.
-var serverWide = []Permission{WriteCAs, CreateDomains, WriteProfiles, WriteTruststores, ReadOperators, WriteOperators, ReadTokens, WriteTokens, VerifyAudit}
+var serverWide = []Permission{WriteCAs, ImportCertificates, CreateDomains, WriteProfiles, WriteTruststores, ReadOperators, WriteOperators, ReadTokens, WriteTokens, VerifyAudit}
 
 // Allowed reports whether a role includes a permission.
 func Allowed(role models.Role, p Permission) bool {

@@ -52,7 +52,12 @@ func (o *Operations) ListCertificates(ctx context.Context, who Caller, f api.Cer
 }
 
 func certificateFilter(f api.CertificateFilter) (store.CertificateFilter, error) {
-	filter := store.CertificateFilter{Page: pageOf(f.PageQuery), Status: f.Status, ExpiresBefore: f.ExpiresBefore}
+	filter := store.CertificateFilter{Page: pageOf(f.PageQuery), Status: f.Status, ExpiresBefore: f.ExpiresBefore, Origin: models.CertificateOrigin(f.Origin)}
+	if f.Origin != "" {
+		if err := oneOf("origin", filter.Origin, []models.CertificateOrigin{models.CertificateMade, models.CertificateImported}); err != nil {
+			return filter, err
+		}
+	}
 	if f.Serial == "" {
 		return filter, nil
 	}
@@ -116,6 +121,10 @@ func (o *Operations) fullCertificate(ctx context.Context, row *models.Certificat
 		return nil, fmt.Errorf("parse certificate %s: %w", row.ID, err)
 	}
 	out.PEM = string(pki.EncodePEM(certificate))
+	if row.IssuerCAID == "" { // imported, of a CA that is not known
+		out.Chain = out.PEM
+		return &out, nil
+	}
 	out.Chain, err = o.chainPEM(ctx, certificate, row.IssuerCAID)
 	return &out, err
 }
@@ -163,6 +172,9 @@ func (o *Operations) changeCertificate(ctx context.Context, who Caller, id strin
 		if row.Kind == models.CertificateCA {
 			return models.Errorf(models.KindDenied, "certificate %s belongs to a CA and is not revoked here: everything below that CA would go with it", id)
 		}
+		if err := revocableHere(ctx, tx, row); err != nil {
+			return err
+		}
 		event, err := do(tx, row)
 		if err != nil {
 			return err
@@ -198,7 +210,7 @@ func wireCertificate(ctx context.Context, names *names, c *models.Certificate, n
 		ID: string(c.ID), Kind: c.Kind, Status: statusOf(c, now), Issuer: issuer, IssuerKeyID: c.IssuerKeyID, Serial: c.Serial,
 		Subject: c.Subject, SANs: c.SANs, Fingerprint: c.Fingerprint, Domain: domain, Device: device, Profile: c.ProfileName,
 		ProfileVersion: c.ProfileVersion, Request: string(c.RequestID), Predecessor: string(c.PredecessorID),
-		NotBefore: c.NotBefore, NotAfter: c.NotAfter, RevokedAt: c.RevokedAt, RevocationReason: c.RevokedReason, CreatedAt: c.CreatedAt,
+		NotBefore: c.NotBefore, NotAfter: c.NotAfter, RevokedAt: c.RevokedAt, RevocationReason: c.RevokedReason, CreatedAt: c.CreatedAt, Origin: c.Origin,
 	}, err
 }
 

@@ -250,6 +250,11 @@ func speakAudit(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 func speakCertificates(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 	id := string(w.Alpha.Certificate)
 	done[*api.Certificate](t)(c.FindCertificate(ctx, id))
+	leaf := fixture.NewOutside(t, "c-leaf", nil, func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, 0 })
+	imported := done[*api.CertificateImportResult](t)(c.ImportCertificates(ctx, api.CertificateImport{File: leaf.PEM()}))
+	if len(imported.Items) != 1 || imported.Items[0].Outcome != "imported" {
+		t.Errorf("imported: %+v", imported)
+	}
 	done[[]byte](t)(c.CertificatePEM(ctx, id))
 	done[*api.Certificate](t)(c.RevokeCertificate(ctx, id, api.Revocation{Reason: "certificateHold"}))
 	if r := done[*api.Certificate](t)(c.ReleaseCertificate(ctx, id)); r.Status != "valid" {

@@ -29,7 +29,7 @@ var bodies = map[string]string{
 	"CreateToken": `{"name":"x","role":"none"}`, "ChangeToken": `{"role":"viewer"}`, "CreateOperator": `{"name":"x","role":"none"}`, "ChangeOperator": `{"role":"viewer"}`,
 	"AddOperatorCertificate": `{"pem":"none"}`,
 	"CreateDelivery":         `{"channel":"operator"}`, "CollectDelivery": `{"format":"pkcs12","password":"none"}`,
-	"ImportCA": `{"name":"x"}`, "InstallCA": `{"certificate":"MAA="}`,
+	"ImportCertificates": `{"file":"MAA="}`, "ImportCA": `{"name":"x"}`, "InstallCA": `{"certificate":"MAA="}`,
 }
 
 // pathTo fills the parameters of a route with what does not exist.

@@ -18,6 +18,11 @@ func declareCertificates(s *surface) {
 		func(ctx context.Context, who operations.Caller, r *api.CertificateFilter) (*api.Page[api.Certificate], error) {
 			return s.ops.ListCertificates(ctx, who, *r)
 		})
+	route(s, operation{id: "ImportCertificates", method: http.MethodPost, path: "/certificates/imports", permission: auth.ImportCertificates, status: 200,
+		summary: "Bring the certificates of one file, issued elsewhere, into the inventory. The same again changes nothing."},
+		func(ctx context.Context, who operations.Caller, r *sent[api.CertificateImport]) (*api.CertificateImportResult, error) {
+			return s.ops.ImportCertificates(ctx, who, r.Body)
+		})
 	route(s, operation{id: "FindCertificate", method: http.MethodGet, path: "/certificates/{id}", permission: auth.ReadCertificates, status: 200,
 		summary: "Return a certificate with its PEM and chain."},
 		func(ctx context.Context, who operations.Caller, r *byID) (*api.Certificate, error) {

@@ -26,7 +26,7 @@ func (c *cli) certificates() *cobra.Command {
 		Example: `  trustloom certificates list --device press-01
   trustloom certificates list --expires-before 30d --status valid
   trustloom certificates revoke 0190a5c2-6d3e-7c4f-9b1a-2f8e7d6c5b4a --reason keyCompromise`,
-	}, c.certificateList(), c.certificateShow(), c.certificatePEM(), c.certificateRevoke(), c.certificateRelease())
+	}, c.certificateList(), c.certificateShow(), c.certificatePEM(), c.certificateRevoke(), c.certificateRelease(), c.certificateImport())
 }
 
 func (c *cli) certificateList() *cobra.Command {
@@ -45,6 +45,7 @@ func (c *cli) certificateList() *cobra.Command {
 	flags.StringVar(&filter.Device, "device", "", "only those of this device")
 	flags.StringVar(&filter.Status, "status", "", "only those with this status: reserved, valid, expired, revoked")
 	flags.StringVar(&before, "expires-before", "", "only those that end before this time, day, or duration from now")
+	flags.StringVar(&filter.Origin, "origin", "", "only those that were issued here, or imported: issued, imported")
 	flags.StringVar(&filter.Serial, "serial", "", "only those with this serial number, hex, with or without colons")
 	limitFlag(cmd, &limit)
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, _ []string) (err error) {
@@ -86,7 +87,7 @@ func showCertificate(w io.Writer, x *api.Certificate) {
 	if x.ProfileVersion > 0 {
 		profile += " version " + strconv.Itoa(x.ProfileVersion)
 	}
-	details(w, "ID", x.ID, "Kind", string(x.Kind), "Status", x.Status, "Revoked", whenever(x.RevokedAt), "Reason", string(x.RevocationReason),
+	details(w, "ID", x.ID, "Kind", string(x.Kind), "Origin", string(x.Origin), "Status", x.Status, "Revoked", whenever(x.RevokedAt), "Reason", string(x.RevocationReason),
 		"Subject", x.Subject, "Names", strings.Join(x.SANs, ", "), "Issuer", x.Issuer, "Issuer key ID", x.IssuerKeyID, "Serial", x.Serial,
 		"SHA-256", x.Fingerprint, "Not before", when(x.NotBefore), "Not after", when(x.NotAfter), "Device", x.Device, "Domain", x.Domain,
 		"Profile", profile, "Request", x.Request, "Replaced", x.Predecessor)
