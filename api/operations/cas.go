@@ -271,7 +271,10 @@ func (o *Operations) wireCA(ctx context.Context, names *names, ca *models.CA) (a
 		ID: string(ca.ID), Name: ca.Name, Type: ca.Type, State: ca.State, Generation: ca.Generation, Issuer: issuer,
 		Key: api.Key{Algorithm: ca.Key.Algorithm, Store: ca.Key.Store}, KeyID: ca.KeyID, Subject: api.Name(ca.Subject),
 		Validity: ca.Validity, Demo: ca.Demo, Failure: ca.Failure, CreatedAt: ca.CreatedAt, UpdatedAt: ca.UpdatedAt,
-		Origin: ca.Origin, Deadline: ca.Deadline,
+		Origin: ca.Origin,
+	}
+	if ca.State == models.CAPending {
+		out.Deadline = ca.Deadline
 	}
 	if ca.State == models.CAPending && len(ca.CSR) > 0 {
 		out.Request = requestPEM(ca.CSR)
