@@ -191,7 +191,7 @@ func (a *Approvals) change(ctx context.Context, in ApprovalInput, action string,
 
 func approvalEvent(a *models.Approval, action string) models.Event {
 	return models.Event{
-		Actor: "system", Action: action, Noun: "approval", SubjectID: string(a.ID), DomainID: a.DomainID,
+		Actor: system, Action: action, Noun: "approval", SubjectID: string(a.ID), DomainID: a.DomainID,
 		DeviceID: a.DeviceID, RequestID: a.RequestID, WorkflowID: a.WorkflowID,
 		Details: map[string]string{"deadline": a.Deadline.UTC().Format(time.RFC3339)},
 	}

@@ -113,7 +113,7 @@ func (a *Authorities) SignAuthorityCertificate(ctx context.Context, in Authority
 		if err != nil || !won {
 			return err
 		}
-		return tx.Audit(authorityEvent(ca, "certificate.issued", map[string]string{"serial": cert.Serial, "tbs_sha256": cert.TBSSHA256}))
+		return auditAsked(ctx, tx, authorityEvent(ca, "certificate.issued", map[string]string{"serial": cert.Serial, "tbs_sha256": cert.TBSSHA256}))
 	})
 	return AuthorityResult{State: ca.State}, err
 }
@@ -167,7 +167,7 @@ func (a *Authorities) change(ctx context.Context, id models.CAID, action string,
 		if err := tx.SaveCA(ca); err != nil {
 			return err
 		}
-		return tx.Audit(authorityEvent(ca, action, map[string]string{"key_id": ca.KeyID}))
+		return auditAsked(ctx, tx, authorityEvent(ca, action, map[string]string{"key_id": ca.KeyID}))
 	})
 }
 
@@ -258,5 +258,13 @@ func spkiSHA256(public crypto.PublicKey) (string, error) {
 
 func authorityEvent(ca *models.CA, action string, details map[string]string) models.Event {
 	details["name"] = ca.Name
-	return models.Event{Actor: "system", Action: action, Noun: "ca", SubjectID: string(ca.ID), Details: details}
+	return models.Event{Actor: system, Action: action, Noun: "ca", SubjectID: string(ca.ID), Details: details}
+}
+
+// auditAsked writes an event about a CA in the name of whoever had it made.
+func auditAsked(ctx context.Context, tx *store.Tx, e models.Event) (err error) {
+	if e.Actor, err = asker(ctx, tx, store.EventFilter{SubjectID: e.SubjectID, Action: "ca.created"}); err != nil {
+		return err
+	}
+	return tx.Audit(e)
 }

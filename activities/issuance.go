@@ -238,7 +238,7 @@ func (i *Issuance) record(ctx context.Context, cert *models.Certificate, der []b
 	sum := sha256.Sum256(der)
 	fingerprint := hex.EncodeToString(sum[:])
 	event := models.Event{
-		Actor: "system", Action: "certificate.issued", Noun: "certificate", SubjectID: string(cert.ID),
+		Action: "certificate.issued", Noun: "certificate", SubjectID: string(cert.ID),
 		DomainID: cert.DomainID, DeviceID: cert.DeviceID, RequestID: cert.RequestID, Details: map[string]string{"serial": cert.Serial},
 	}
 	if req != nil {

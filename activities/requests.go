@@ -97,7 +97,11 @@ func (r *Requests) conclude(ctx context.Context, tx *store.Tx, req *models.Reque
 		if err := tx.SaveRequest(req); err != nil {
 			return err
 		}
-		return tx.Audit(requestEvent(req, "request.approved", map[string]string{"approval": string(approval.ID)}))
+		event := requestEvent(req, "request.approved", map[string]string{"approval": string(approval.ID)})
+		if event.Actor, err = asker(ctx, tx, store.EventFilter{RequestID: req.ID, Action: "approval.decided"}); err != nil {
+			return err
+		}
+		return tx.Audit(event)
 	case models.ApprovalRejected:
 		return refuse(ctx, tx, req, models.RequestRejected, models.KindDenied, sentence("rejected by an approver", approval.Reason))
 	case models.ApprovalExpired:
@@ -201,7 +205,12 @@ func refuse(ctx context.Context, tx *store.Tx, req *models.Request, state models
 	if err := tx.SaveRequest(req); err != nil {
 		return err
 	}
-	if err := tx.Audit(requestEvent(req, "request."+string(state), map[string]string{"reason": text})); err != nil {
+	event := requestEvent(req, "request."+string(state), map[string]string{"reason": text})
+	var err error
+	if event.Actor, err = ender(ctx, tx, req, state); err != nil {
+		return err
+	}
+	if err := tx.Audit(event); err != nil {
 		return err
 	}
 	if req.Kind != models.KindOnboarding {
@@ -218,12 +227,39 @@ func refuse(ctx context.Context, tx *store.Tx, req *models.Request, state models
 	return tx.SaveDevice(device)
 }
 
-// requestEvent is an audit event about a request.
+// requestEvent is an audit event about a request, whose actor is the device
+// that asked.
 func requestEvent(req *models.Request, action string, details map[string]string) models.Event {
 	return models.Event{
-		Actor: "system", Action: action, Noun: "request", SubjectID: string(req.ID), DomainID: req.DomainID,
+		Action: action, Noun: "request", SubjectID: string(req.ID), DomainID: req.DomainID,
 		DeviceID: req.DeviceID, RequestID: req.ID, WorkflowID: req.WorkflowID, Details: details,
 	}
+}
+
+// ender is who ended a request without a certificate: whoever withdrew or
+// rejected it, otherwise nobody.
+func ender(ctx context.Context, tx *store.Tx, req *models.Request, state models.RequestState) (string, error) {
+	switch state {
+	case models.RequestWithdrawn:
+		return asker(ctx, tx, store.EventFilter{RequestID: req.ID, Action: "request.withdrawal-asked"})
+	case models.RequestRejected:
+		return asker(ctx, tx, store.EventFilter{RequestID: req.ID, Action: "approval.decided"})
+	}
+	return system, nil
+}
+
+// system is the actor of what no person and no device asked for.
+const system = "system"
+
+// asker returns the actor of the last event that a filter finds, which is why
+// something happens now, and system if there is none.
+func asker(ctx context.Context, tx *store.Tx, f store.EventFilter) (string, error) {
+	f.Limit = store.MaxLimit
+	events, _, err := tx.ListEvents(ctx, f)
+	if err != nil || len(events) == 0 {
+		return system, err
+	}
+	return events[len(events)-1].Actor, nil
 }
 
 func reasons(list []string) map[string]string {

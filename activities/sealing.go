@@ -170,7 +170,7 @@ func (s *Sealer) key(ctx context.Context, last *models.AuditHead) (crypto.Signer
 	}
 	return signer, certificate, s.cfg.Store.Write(ctx, func(tx *store.Tx) error {
 		return tx.Audit(models.Event{
-			Actor: "system", Action: actionKeyUsed, Noun: "audit", SubjectID: id,
+			Actor: system, Action: actionKeyUsed, Noun: "audit", SubjectID: id,
 			Details: map[string]string{"key_store": s.cfg.KeyStore, "key": s.cfg.KeyName},
 		})
 	})

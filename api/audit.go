@@ -59,7 +59,7 @@ type AuditHeads struct {
 
 // AuditFinding is something that is wrong with the audit log.
 type AuditFinding struct {
-	Kind    string `json:"kind" doc:"edited, deleted, inserted, reordered, forged, chain, truncated, head, or clock, which is a notice only" example:"edited"`
+	Kind    string `json:"kind" doc:"edited, deleted, inserted, reordered, forged, chain, truncated or head; or unsealed or clock, which are notices only" example:"edited"`
 	Seq     int    `json:"seq" doc:"place in the chain; of the place before for what has none"`
 	EventID string `json:"event_id,omitempty"`
 	Text    string `json:"text"`

@@ -34,7 +34,14 @@ func (g *Guard) tell(ctx context.Context, a Attempt, lock *lockout) {
 	if lock.unsaid > 0 {
 		event.Details["not_told"] = fmt.Sprintf("%d locks before this one, of which there are no events", lock.unsaid)
 	}
-	if err := g.cfg.Store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.Audit(event) }); err != nil {
+	if err := g.cfg.Store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		if a.Method == MethodPassword { // the device whose timeline it belongs into, if it is one
+			if device, err := tx.FindDeviceByName(ctx, a.Principal); err == nil {
+				event.DeviceID = device.ID
+			}
+		}
+		return tx.Audit(event)
+	}); err != nil {
 		g.cfg.Logger.ErrorContext(ctx, "lock not audited", "error", err)
 	}
 }

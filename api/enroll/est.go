@@ -47,7 +47,7 @@ func (e *EST) SimpleEnroll(ctx context.Context, label est.Label, csr *pki.CSR, p
 	if err != nil {
 		return est.Result{}, err
 	}
-	s := &Submission{Protocol: "est", Kind: models.KindOnboarding, Domain: domain, Profile: label.Profile, Who: who, CSR: csr, Address: peer.Address, Bound: peer.Bound}
+	s := &Submission{Protocol: "est", Kind: models.KindOnboarding, Domain: domain, Profile: label.Profile, Who: who, CSR: csr, Address: peer.Address, RequestID: peer.RequestID, Bound: peer.Bound}
 	if s.Profile == "" {
 		s.Profile = defaultProfile
 	}
@@ -73,7 +73,7 @@ func (e *EST) SimpleReenroll(ctx context.Context, label est.Label, csr *pki.CSR,
 	}
 	s := &Submission{
 		Protocol: "est", Kind: models.KindRenewal, Domain: domain, Profile: label.Profile, Who: who, CSR: csr,
-		Predecessor: who.Certificate, Address: peer.Address, Bound: peer.Bound,
+		Predecessor: who.Certificate, Address: peer.Address, RequestID: peer.RequestID, Bound: peer.Bound,
 	}
 	if s.Profile == "" {
 		s.Profile = who.Certificate.ProfileName

@@ -56,7 +56,7 @@ func (h *REST) Enroll(r *http.Request, domainName, profile, request string) (Out
 	if models.CheckName("profile", profile) != nil {
 		return Outcome{}, models.Errorf(models.KindNotFound, "there is no profile of that name")
 	}
-	s := &Submission{Protocol: "rest", Domain: domain, Profile: profile, CSR: csr, Address: peer.Address, Bound: peer.Bound}
+	s := &Submission{Protocol: "rest", Domain: domain, Profile: profile, CSR: csr, Address: peer.Address, RequestID: peer.RequestID, Bound: peer.Bound}
 	if err := h.identify(ctx, s, peer); err != nil {
 		return Outcome{}, err
 	}

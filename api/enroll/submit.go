@@ -27,6 +27,7 @@ type Submission struct {
 	CSR         *pki.CSR
 	Predecessor *models.Certificate
 	Address     string
+	RequestID   string // of the HTTP request, as in the log
 	// Bound says that the request is bound to its connection, so that the
 	// same request comes in other octets over another one.
 	Bound bool
@@ -99,6 +100,7 @@ const flightTime = 20 * time.Second
 func (d *Door) fly(ctx context.Context, s *Submission, key string, existing *models.Request) (answer Answer, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Wait+flightTime)
 	defer cancel()
+	ctx = store.WithOrigin(ctx, store.Origin{Actor: "device:" + s.Who.Device.Name, Address: s.Address, RequestID: s.RequestID})
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("enroll: %v\n%s", fault, debug.Stack())

@@ -66,6 +66,7 @@ var tales = map[string]tale{
 	"approval.decided":         {what: "A person decided: {decision}[, step {step}][; the approval is {state}]."},
 	"approval.expired":         {what: "The approval expired.", failure: true},
 	"approval.withdrawn":       {what: "The approval was withdrawn: nobody is asked any more."},
+	"authentication.locked":    {what: "Authentication failed too often: further attempts are refused for a while.", failure: true},
 	"certificate.reserved":     {what: "A certificate was prepared[, serial number {serial}]."},
 	"certificate.issued":       {what: "A certificate was issued[, serial number {serial}]."},
 	"certificate.revoked":      {what: "A certificate was revoked[, serial number {serial}]."},

@@ -178,12 +178,12 @@ func (c *cli) verifyFile(path string, heads []*models.AuditHead, trust audit.Tru
 func (c *cli) verdict(v *api.AuditVerification) error {
 	sound := true
 	for _, f := range v.Findings {
-		sound = sound && f.Kind == audit.FindingClock
+		sound = sound && audit.Finding{Kind: f.Kind}.Notice()
 	}
 	err := c.print(v, func(w io.Writer) {
 		for _, f := range v.Findings {
 			word := "WRONG"
-			if f.Kind == audit.FindingClock {
+			if (audit.Finding{Kind: f.Kind}).Notice() {
 				word = "notice"
 			}
 			fmt.Fprintf(w, "%s (%s, place %d): %s\n", word, f.Kind, f.Seq, printable(f.Text))

@@ -17,7 +17,7 @@ type Row struct {
 	Event    models.Event
 }
 
-// The kinds of finding. All but FindingClock mean that the log is not what
+// The kinds of finding. All but FindingClock and FindingUnsealed mean that the log is not what
 // Trustloom wrote.
 const (
 	FindingEdited    = "edited"    // a field of an event was changed
@@ -28,6 +28,7 @@ const (
 	FindingChain     = "chain"     // the chain itself was changed
 	FindingTruncated = "truncated" // the chain is shorter than a signed head says
 	FindingHead      = "head"      // a signed head contradicts the chain, or is not valid
+	FindingUnsealed  = "unsealed"  // a genuine event waits for its place: no server was there to give it one
 	FindingClock     = "clock"     // an event says a much earlier time than those before it
 )
 
@@ -40,7 +41,7 @@ type Finding struct {
 }
 
 // Notice reports whether the finding only asks for attention.
-func (f Finding) Notice() bool { return f.Kind == FindingClock }
+func (f Finding) Notice() bool { return f.Kind == FindingClock || f.Kind == FindingUnsealed }
 
 // MaxFindings is after how many findings a check says no more.
 const MaxFindings = 20

@@ -86,7 +86,12 @@ func (q *Queries) checkEnd(ctx context.Context, walk *audit.Walk) error {
 		rows = append(rows, later...)
 	}
 	for i := range rows {
-		if e := &rows[i].Event; q.clock().Sub(e.At) > sealingTolerance || rows[i].Position < 1 {
+		e := &rows[i].Event
+		switch late := q.clock().Sub(e.At) > sealingTolerance; {
+		case late && rows[i].Position > 0 && q.Authentic(e):
+			walk.Find(audit.FindingUnsealed, walk.Seq, e.ID, "event %s (%s) of %s waits for its place in the chain: no server seals events (see monitoring)",
+				e.ID, e.Action, e.At.UTC().Format(time.RFC3339))
+		case late || rows[i].Position < 1:
 			walk.Find(audit.FindingInserted, walk.Seq, e.ID, "event %s (%s) of %s has no place in the chain: it was put into the database by force, or no server seals events (see /readyz)",
 				e.ID, e.Action, e.At.UTC().Format(time.RFC3339))
 		}

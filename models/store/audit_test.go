@@ -365,6 +365,13 @@ func TestEventsNameTheOriginOfTheirTransaction(t *testing.T) {
 		if b.Address != "::1" || b.WorkflowID != "other" || b.RunID != "" {
 			t.Errorf("own: %+v", b)
 		}
+		_, domain := plant(t, s)
+		device := newDevice("press-07", domain.ID)
+		write(t, s, func(tx *store.Tx) error { return tx.InsertDevice(device) })
+		write(t, s, func(tx *store.Tx) error { return tx.Audit(models.Event{Action: "c.device", DeviceID: device.ID}) })
+		if events, _, err := s.ListEvents(background, store.EventFilter{Action: "c.device"}); err != nil || len(events) != 1 || events[0].Actor != "device:press-07" {
+			t.Errorf("of a device: %+v, %v", events, err)
+		}
 		sealAll(t, s)
 		if walk := checked(t, s); len(walk.Findings) > 0 || !walk.Authenticated {
 			t.Errorf("found %+v", walk)

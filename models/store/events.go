@@ -51,7 +51,8 @@ func WithOrigin(ctx context.Context, o Origin) context.Context {
 
 // Audit adds an audit event about the change that this transaction makes. It
 // sets the event's ID, time and code, and what it leaves empty from the
-// context's Origin; an event without an actor is KindInternal. The event is
+// context's Origin. Without an actor the device that the event is about is the
+// actor; an event with neither is KindInternal. The event is
 // written with the others of the transaction before that commits, and if it
 // cannot be, nothing is; reads within the transaction do not see it.
 func (tx *Tx) Audit(e models.Event) error {
@@ -61,6 +62,12 @@ func (tx *Tx) Audit(e models.Event) error {
 	if o, ok := tx.ctx.Value(originKey{}).(Origin); ok {
 		o.fill(&e)
 	}
+	if e.Actor == "" && e.DeviceID != "" {
+		var err error
+		if e.Actor, err = tx.deviceActor(e.DeviceID); err != nil {
+			return err
+		}
+	}
 	if e.Actor == "" {
 		return models.Errorf(models.KindInternal, "the audit event %s names no actor", e.Action)
 	}
@@ -69,6 +76,18 @@ func (tx *Tx) Audit(e models.Event) error {
 	e.MAC = tx.key.Code(audit.Encode(&e))
 	tx.events = append(tx.events, e)
 	return nil
+}
+
+// deviceActor names a device as an actor. One that is gone has its identifier.
+func (tx *Tx) deviceActor(id models.DeviceID) (string, error) {
+	device, err := tx.FindDevice(tx.ctx, id)
+	if models.KindOf(err) == models.KindNotFound {
+		return "device:" + string(id), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return "device:" + device.Name, nil
 }
 
 // Authentic reports whether an event carries the code of this installation's
