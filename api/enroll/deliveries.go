@@ -30,6 +30,7 @@ type Sealer interface {
 type DeliveryConfig struct {
 	Door   *Door
 	Sealer Sealer
+	Signer KeySigner     // signs what is encrypted for EST clients
 	Life   time.Duration // models.DeliveryLife unless set
 }
 
@@ -39,6 +40,7 @@ type DeliveryConfig struct {
 type Deliveries struct {
 	door   *Door
 	sealer Sealer
+	signer KeySigner
 	life   time.Duration
 	making chan struct{} // bounds the keys that are made at the same time
 	wake   chan struct{} // tells the sweeper that a key was destroyed
@@ -54,8 +56,13 @@ func NewDeliveries(cfg DeliveryConfig) *Deliveries {
 	if cfg.Life == 0 {
 		cfg.Life = models.DeliveryLife
 	}
+	if cfg.Signer == nil {
+		cfg.Signer = func() (crypto.Signer, *x509.Certificate, error) {
+			return nil, nil, models.Errorf(models.KindInvalid, "this server does not encrypt keys; leave the wish for it out")
+		}
+	}
 	return &Deliveries{
-		door: cfg.Door, sealer: cfg.Sealer, life: cfg.Life, making: make(chan struct{}, maxMaking), wake: make(chan struct{}, 1),
+		door: cfg.Door, sealer: cfg.Sealer, signer: cfg.Signer, life: cfg.Life, making: make(chan struct{}, maxMaking), wake: make(chan struct{}, 1),
 	}
 }
 
@@ -111,7 +118,10 @@ func (d *Deliveries) Order(ctx context.Context, o models.DeliveryOrder) (*models
 		Protocol: "delivery", Transaction: string(row.ID), Kind: kind, Domain: o.Domain, Profile: o.Profile, CSR: csr, Address: o.Address, Actor: row.Actor,
 		Who: Identity{Method: models.AuthOperator, Subject: o.Operator, Device: o.Device, Key: string(o.Device.ID)},
 	}
-	if err := d.submit(ctx, s, row, key); err != nil {
+	if err := d.prepare(s, row, key); err != nil {
+		return nil, "", err
+	}
+	if _, err := d.door.Submit(ctx, s); err != nil {
 		return nil, "", err
 	}
 	row, err = d.Look(ctx, row.ID)
@@ -139,9 +149,9 @@ func (d *Deliveries) kindFor(ctx context.Context, o models.DeliveryOrder) (model
 	return models.KindOnboarding, o.Domain.Admits(method)
 }
 
-// submit stores the delivery with its sealed key together with the request for
-// its certificate, and takes that request as far as it goes at once.
-func (d *Deliveries) submit(ctx context.Context, s *Submission, row *models.Delivery, key crypto.Signer) error {
+// prepare has the delivery stored, with its sealed key, together with the
+// request for its certificate.
+func (d *Deliveries) prepare(s *Submission, row *models.Delivery, key crypto.Signer) error {
 	plain, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return fmt.Errorf("encode the key of a delivery: %w", err)
@@ -161,8 +171,7 @@ func (d *Deliveries) submit(ctx context.Context, s *Submission, row *models.Deli
 		return tx.Audit(deliveryEvent(&fresh, fresh.Actor, s.Address, "delivery.ordered", map[string]string{
 			"channel": string(fresh.Channel), "key_algorithm": string(fresh.KeyAlgorithm), "profile": fresh.ProfileName}))
 	}
-	_, err = d.door.Submit(ctx, s)
-	return err
+	return nil
 }
 
 // make makes a key when its turn comes.

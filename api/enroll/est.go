@@ -18,7 +18,8 @@ const defaultProfile = "domain_credential"
 
 // EST is the door for devices that speak EST (RFC 7030, RFC 8951).
 type EST struct {
-	door *Door
+	door       *Door
+	deliveries *Deliveries // nil: keys are not made here
 }
 
 // NewEST returns the EST side of the door; it implements est.Backend.

@@ -127,15 +127,9 @@ func (c *Client) enroll(ctx context.Context, operation string, csr []byte) (Resu
 	if err != nil {
 		return Result{}, models.Errorf(models.KindInvalid, "the request is not a PKCS #10 certification request in DER").Because(err)
 	}
-	// A reader of known size: the body has a Content-Length, not chunks.
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+operation, bytes.NewReader(encodeBase64(csr)))
+	request, err := c.post(ctx, operation, csr)
 	if err != nil {
 		return Result{}, err
-	}
-	request.Header.Set("Content-Type", typePKCS10)
-	request.Header.Set("Content-Transfer-Encoding", "base64")
-	if c.username != "" {
-		request.SetBasicAuth(c.username, c.password)
 	}
 	result, err := c.exchange(request)
 	if err != nil || result.Pending() {
@@ -151,19 +145,45 @@ func (c *Client) enroll(ctx context.Context, operation string, csr []byte) (Resu
 	return result, nil
 }
 
-// exchange sends a request and reads the answer within bounds.
-func (c *Client) exchange(request *http.Request) (Result, error) {
+// post makes a request with a CSR.
+func (c *Client) post(ctx context.Context, operation string, csr []byte) (*http.Request, error) {
+	// A reader of known size: the body has a Content-Length, not chunks.
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+operation, bytes.NewReader(encodeBase64(csr)))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", typePKCS10)
+	request.Header.Set("Content-Transfer-Encoding", "base64")
+	if c.username != "" {
+		request.SetBasicAuth(c.username, c.password)
+	}
+	return request, nil
+}
+
+// send sends a request and reads the body of the answer within bounds.
+func (c *Client) send(request *http.Request) (*http.Response, []byte, error) {
 	answer, err := c.http.Do(request)
 	if err != nil {
-		return Result{}, models.Errorf(models.KindUnavailable, "the EST server %s cannot be reached", request.URL.Host).Because(err)
+		return nil, nil, models.Errorf(models.KindUnavailable, "the EST server %s cannot be reached", request.URL.Host).Because(err)
 	}
 	defer answer.Body.Close() //nolint:errcheck // what was read is read
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return Result{}, badAnswer("the answer of the EST server broke off").Because(err)
+		return nil, nil, badAnswer("the answer of the EST server broke off").Because(err)
 	case len(body) > maxAnswer:
-		return Result{}, badAnswer("the answer of the EST server is larger than %d KiB", maxAnswer>>10)
+		return nil, nil, badAnswer("the answer of the EST server is larger than %d KiB", maxAnswer>>10)
+	}
+	return answer, body, nil
+}
+
+// exchange sends a request whose answer are certificates.
+func (c *Client) exchange(request *http.Request) (Result, error) {
+	answer, body, err := c.send(request)
+	if err != nil {
+		return Result{}, err
+	}
+	switch {
 	case answer.StatusCode == http.StatusAccepted:
 		return Result{RetryAfter: pendingFor(answer)}, nil
 	case answer.StatusCode != http.StatusOK:

@@ -60,4 +60,7 @@ type Backend interface {
 	// CSRAttrs returns what a request should contain (RFC 7030 §4.5), nothing
 	// if it is empty. Nobody has to authenticate for it.
 	CSRAttrs(ctx context.Context, label Label, peer Peer) (pki.CSRAttrs, error)
+	// ServerKeyGen is RFC 7030 §4.4. The CSR's key is of no meaning but for
+	// its kind; its proof of possession was verified all the same.
+	ServerKeyGen(ctx context.Context, label Label, csr *pki.CSR, peer Peer) (KeyResult, error)
 }

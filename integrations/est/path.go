@@ -19,6 +19,7 @@ const (
 	opSimpleEnroll   = "simpleenroll"
 	opSimpleReenroll = "simplereenroll"
 	opCSRAttrs       = "csrattrs"
+	opServerKeyGen   = "serverkeygen"
 )
 
 // methods are the HTTP methods of each operation, for the Allow header too.
@@ -27,12 +28,12 @@ var methods = map[string][]string{
 	opSimpleEnroll:   {http.MethodPost},
 	opSimpleReenroll: {http.MethodPost},
 	opCSRAttrs:       {http.MethodGet, http.MethodHead},
+	opServerKeyGen:   {http.MethodPost},
 }
 
 // absent are the operations that are not offered, and what to do instead.
 var absent = map[string]string{
-	"fullcmc":      "fullcmc is not offered; use simpleenroll or simplereenroll",
-	"serverkeygen": "serverkeygen is not offered; make the key on the device and use simpleenroll",
+	"fullcmc": "fullcmc is not offered; use simpleenroll or simplereenroll",
 }
 
 // parsePath reads the escaped path of a request:
@@ -54,7 +55,7 @@ func parsePath(path string) (Label, string, error) {
 		return Label{}, "", notFound("%s", why)
 	}
 	if methods[operation] == nil {
-		return Label{}, "", notFound("the path does not end in an operation of EST: cacerts, csrattrs, simpleenroll or simplereenroll")
+		return Label{}, "", notFound("the path does not end in an operation of EST: cacerts, csrattrs, simpleenroll, simplereenroll or serverkeygen")
 	}
 	label, ok := parseLabel(segments[:len(segments)-1])
 	switch {

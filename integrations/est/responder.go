@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
@@ -56,6 +57,8 @@ func (s *responder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			err = s.caCerts(w, r, label)
 		case opCSRAttrs:
 			err = s.csrAttrs(w, r, label)
+		case opServerKeyGen:
+			err = s.serverKeyGen(w, r, label)
 		case opSimpleEnroll:
 			err = s.enroll(w, r, label, s.backend.SimpleEnroll)
 		case opSimpleReenroll:
@@ -119,23 +122,37 @@ func (s *responder) csrAttrs(w http.ResponseWriter, r *http.Request, label Label
 
 type enrollment func(context.Context, Label, *pki.CSR, Peer) (Result, error)
 
-func (s *responder) enroll(w http.ResponseWriter, r *http.Request, label Label, ask enrollment) error {
+// readRequest reads what enrollments have in common.
+func (s *responder) readRequest(w http.ResponseWriter, r *http.Request) (*pki.CSR, Peer, error) {
 	if !isType(r.Header.Values("Content-Type"), typePKCS10) {
-		return &refusal{status: http.StatusUnsupportedMediaType, public: "send the request with Content-Type: " + typePKCS10}
+		return nil, Peer{}, &refusal{status: http.StatusUnsupportedMediaType, public: "send the request with Content-Type: " + typePKCS10}
 	}
 	peer, err := PeerOf(r, s.requestID(r))
 	if err != nil {
-		return err
+		return nil, Peer{}, err
 	}
 	body, err := readBody(w, r)
 	if err != nil {
-		return err
+		return nil, Peer{}, err
 	}
 	csr, err := decodeEnrollBody(body)
 	if err != nil {
-		return err
+		return nil, Peer{}, err
 	}
-	if peer.Bound, err = CheckBinding(csr, r.TLS); err != nil {
+	peer.Bound, err = CheckBinding(csr, r.TLS)
+	return csr, peer, err
+}
+
+// writePending is the answer to a request that waits (RFC 7030 §4.2.3).
+func (s *responder) writePending(w http.ResponseWriter, delay time.Duration, requestID string) {
+	w.Header().Set("Retry-After", retryAfter(delay))
+	w.Header().Set("Cache-Control", "no-store")
+	s.writeText(w, http.StatusAccepted, pendingText(delay), requestID)
+}
+
+func (s *responder) enroll(w http.ResponseWriter, r *http.Request, label Label, ask enrollment) error {
+	csr, peer, err := s.readRequest(w, r)
+	if err != nil {
 		return err
 	}
 	result, err := ask(r.Context(), label, csr, peer)
@@ -143,10 +160,7 @@ func (s *responder) enroll(w http.ResponseWriter, r *http.Request, label Label, 
 	case err != nil:
 		return err
 	case result.Pending():
-		delay := retryAfter(result.RetryAfter)
-		w.Header().Set("Retry-After", delay)
-		w.Header().Set("Cache-Control", "no-store")
-		s.writeText(w, http.StatusAccepted, "the request waits; send the same request again after "+delay+" seconds", peer.RequestID)
+		s.writePending(w, result.RetryAfter, peer.RequestID)
 		return nil
 	case len(result.Certificates) == 0:
 		return models.Errorf(models.KindInternal, "the backend gave neither a certificate nor a time to wait")

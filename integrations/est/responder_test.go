@@ -126,7 +126,6 @@ func TestResponder(t *testing.T) {
 		"E12 a slash of unicode":            {path: est + "press-shop%E2%88%95tls_server/simpleenroll", body: csr, status: 404},
 		"E12 a label of 2 KiB":              {path: est + strings.Repeat("a", 2048) + "/simpleenroll", body: csr, status: 404},
 		"fullcmc":                           {path: est + "press-shop/fullcmc", body: csr, status: 404, says: "fullcmc is not offered"},
-		"serverkeygen":                      {path: est + "press-shop/tls_server/serverkeygen", body: csr, status: 404, says: "serverkeygen is not offered"},
 		"dots":                              {path: est + "../press-shop/simpleenroll", body: csr, status: 404},
 		"escaped dots":                      {path: est + "%2e%2e/simpleenroll", body: csr, status: 404},
 		"an escaped slash":                  {path: est + "press-shop%2fx/simpleenroll", body: csr, status: 404},

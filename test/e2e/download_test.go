@@ -184,8 +184,6 @@ func (v *visitor) leavesNoTrace(i *instance, codes []string, keys [][]byte) {
 	}
 }
 
-func (v *visitor) test() *testing.T { return v.t }
-
 // write puts a file where the device works.
 func (d *device) write(name string, content []byte) {
 	d.t.Helper()

@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,6 +41,7 @@ type App struct {
 	keys      hsm.Stores
 	keySealer *hsm.Sealer // of keys that are delivered
 	deliver   *enroll.Deliveries
+	tls       *tls.Config // of the server's listener
 	engine    *temporald.Engine
 	issuer    *issuer.Local
 	acts      *activities.Set
@@ -137,17 +139,18 @@ func (a *App) openDataDir(context.Context) error {
 }
 
 func (a *App) openListeners(context.Context) error {
-	tls, err := server.NewTLS(server.TLSConfig{
+	own, err := server.NewTLS(server.TLSConfig{
 		Dir: a.cfg.TLSDir, CertFile: a.cfg.TLSCert, KeyFile: a.cfg.TLSKey, Names: a.cfg.names(), Now: time.Now,
 	})
 	if err != nil {
 		return err
 	}
+	a.tls = own
 	proxies, err := server.ParseProxies(a.cfg.TrustedProxies)
 	if err != nil {
 		return fmt.Errorf("--trusted-proxies: %w", err)
 	}
-	a.server, err = server.Open(server.Config{HTTPSAddr: a.cfg.HTTPSAddr, HTTPAddr: a.cfg.HTTPAddr, TLS: tls, Proxies: proxies, Logger: a.log})
+	a.server, err = server.Open(server.Config{HTTPSAddr: a.cfg.HTTPSAddr, HTTPAddr: a.cfg.HTTPAddr, TLS: own, Proxies: proxies, Logger: a.log})
 	return err
 }
 

@@ -4,6 +4,9 @@ package app
 
 import (
 	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
 	"maps"
 	"net/http"
 	"slices"
@@ -18,6 +21,7 @@ import (
 	"github.com/trustloom/trustloom/api/ui"
 	"github.com/trustloom/trustloom/api/va"
 	"github.com/trustloom/trustloom/integrations/est"
+	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 )
 
@@ -29,7 +33,7 @@ func (a *App) interfaces(mounts *server.Config) {
 		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Backlog: a.cfg.EnrollBacklog, Guard: guard, People: a.people.Issued, Now: time.Now,
 		Fault: a.fault(), Logger: a.log,
 	})
-	a.deliver = enroll.NewDeliveries(enroll.DeliveryConfig{Door: door, Sealer: a.keySealer, Life: a.cfg.DeliveryLife})
+	a.deliver = enroll.NewDeliveries(enroll.DeliveryConfig{Door: door, Sealer: a.keySealer, Signer: a.signKeys, Life: a.cfg.DeliveryLife})
 	ops := operations.New(operations.Config{
 		Store: a.store, Stories: a.stories, Audit: a.sealer, Deliverer: a.deliver, Now: time.Now, Logger: a.log, PublicURL: a.cfg.PublicURL,
 		Keys: a.issuer, KeyStores: slices.Sorted(maps.Keys(a.keys)), People: a.people, Logins: a.logins,
@@ -39,7 +43,7 @@ func (a *App) interfaces(mounts *server.Config) {
 		Enroll: enrollREST(enroll.NewREST(door)),
 	})
 	requestID := func(r *http.Request) string { return r.Header.Get(server.RequestIDHeader) }
-	responder := est.NewResponder(enroll.NewEST(door), est.Options{Logger: a.log, RequestID: requestID})
+	responder := est.NewResponder(enroll.NewEST(door).Delivering(a.deliver), est.Options{Logger: a.log, RequestID: requestID})
 	mounts.UI = server.Observe(a.log, ui.New(ui.Config{Downloads: ops, Guard: guard, Now: time.Now, Logger: a.log}))
 	mounts.EST = server.Observe(a.log, responder)
 	mounts.Enroll = server.Observe(a.log, enroll.NewWeb(door, a.log, requestID))
@@ -55,6 +59,26 @@ func enrollREST(door *enroll.REST) rest.Enroll {
 		}
 		return &api.Enrollment{Certificate: string(pki.EncodePEM(got.Certificate)), Chain: string(pki.EncodePEM(got.Chain...))}, 0, nil
 	}
+}
+
+// signKeys signs with the key of the server's own TLS certificate, which the
+// client has just verified.
+func (a *App) signKeys() (crypto.Signer, *x509.Certificate, error) {
+	var own *tls.Certificate
+	if len(a.tls.Certificates) > 0 {
+		own = &a.tls.Certificates[0]
+	} else {
+		var err error
+		if own, err = a.tls.GetCertificate(&tls.ClientHelloInfo{}); err != nil {
+			return nil, nil, err
+		}
+	}
+	signer, ok := own.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, nil, models.Errorf(models.KindInvalid, "the server's TLS key signs nothing else; leave the wish for encryption out")
+	}
+	cert, err := x509.ParseCertificate(own.Certificate[0])
+	return signer, cert, err
 }
 
 // sweep looks after the keys that wait for being delivered. A process that
