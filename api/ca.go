@@ -11,31 +11,32 @@ import (
 // CA is a certification authority. Certificate and Chain are given when one
 // CA is asked for, not in lists; a pending CA has neither.
 type CA struct {
-	ID          string          `json:"id"`
-	Name        string          `json:"name" example:"plant-issuing"`
-	Type        models.CAType   `json:"type"`
-	State       models.CAState  `json:"state"`
-	Generation  int             `json:"generation" example:"1"`
-	Issuer      string          `json:"issuer,omitempty" doc:"name of the CA above; empty for a root" example:"plant-root"`
-	Key         Key             `json:"key"`
-	KeyID       string          `json:"key_id,omitempty" doc:"SubjectKeyIdentifier in lower-case hex, as in the CRL, AIA and OCSP URLs"`
-	Subject     Name            `json:"subject"`
-	Validity    models.Duration `json:"validity"`
-	Serial      string          `json:"serial,omitempty" doc:"serial number of its certificate, lower-case hex"`
-	NotBefore   time.Time       `json:"not_before,omitzero"`
-	NotAfter    time.Time       `json:"not_after,omitzero"`
-	Demo        bool            `json:"demo" doc:"made for trying things out; not for production"`
-	Failure     string          `json:"failure,omitempty" doc:"why the state is failed"`
-	Origin      models.CAOrigin `json:"origin" doc:"made here; imported with its key; requested: the key was made here and the certificate is signed elsewhere; known: the certificate only"`
-	Request     string          `json:"request,omitempty" doc:"PEM of the certificate request that an external CA is to sign" example:"-----BEGIN CERTIFICATE REQUEST-----"`
-	Deadline    *time.Time      `json:"deadline,omitzero" doc:"when the wait for the certificate of an external CA ends"`
-	CRLURL      string          `json:"crl_url,omitempty"`
-	AIAURL      string          `json:"aia_url,omitempty"`
-	OCSPURL     string          `json:"ocsp_url,omitempty"`
-	Certificate string          `json:"certificate,omitempty" doc:"PEM"`
-	Chain       string          `json:"chain,omitempty" doc:"PEM of the certificate and those above it, up to the root"`
-	CreatedAt   time.Time       `json:"created_at"`
-	UpdatedAt   time.Time       `json:"updated_at"`
+	ID          string            `json:"id"`
+	Name        string            `json:"name" example:"plant-issuing"`
+	Type        models.CAType     `json:"type"`
+	State       models.CAState    `json:"state"`
+	Generation  int               `json:"generation" example:"1"`
+	Issuer      string            `json:"issuer,omitempty" doc:"name of the CA above; empty for a root" example:"plant-root"`
+	Key         Key               `json:"key"`
+	KeyID       string            `json:"key_id,omitempty" doc:"SubjectKeyIdentifier in lower-case hex, as in the CRL, AIA and OCSP URLs"`
+	Subject     Name              `json:"subject"`
+	Validity    models.Duration   `json:"validity"`
+	Serial      string            `json:"serial,omitempty" doc:"serial number of its certificate, lower-case hex"`
+	NotBefore   time.Time         `json:"not_before,omitzero"`
+	NotAfter    time.Time         `json:"not_after,omitzero"`
+	Demo        bool              `json:"demo" doc:"made for trying things out; not for production"`
+	Failure     string            `json:"failure,omitempty" doc:"why the state is failed"`
+	Origin      models.CAOrigin   `json:"origin" doc:"made here; imported with its key; requested: the key was made here and the certificate is signed elsewhere; known: the certificate only"`
+	Request     string            `json:"request,omitempty" doc:"PEM of the certificate request that an external CA is to sign" example:"-----BEGIN CERTIFICATE REQUEST-----"`
+	Deadline    *time.Time        `json:"deadline,omitzero" doc:"when the wait for the certificate of an external CA ends"`
+	CRLURL      string            `json:"crl_url,omitempty"`
+	AIAURL      string            `json:"aia_url,omitempty"`
+	OCSPURL     string            `json:"ocsp_url,omitempty"`
+	Certificate string            `json:"certificate,omitempty" doc:"PEM"`
+	Chain       string            `json:"chain,omitempty" doc:"PEM of the certificate and those above it, up to the root"`
+	CreatedAt   time.Time         `json:"created_at"`
+	UpdatedAt   time.Time         `json:"updated_at"`
+	Metadata    map[string]string `json:"metadata,omitempty" doc:"what operators noted; not in lists"`
 }
 
 // Pending reports whether the key and certificate of the CA are still made, or

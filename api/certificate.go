@@ -34,7 +34,8 @@ type Certificate struct {
 	Chain            string                  `json:"chain,omitempty" doc:"PEM of the certificate and those above it, up to the root"`
 	CreatedAt        time.Time               `json:"created_at"`
 
-	Origin models.CertificateOrigin `json:"origin" doc:"issued here, or imported into the inventory"`
+	Origin   models.CertificateOrigin `json:"origin" doc:"issued here, or imported into the inventory"`
+	Metadata map[string]string        `json:"metadata,omitempty" doc:"what operators noted; not in lists"`
 }
 
 // CertificateFilter selects certificates.

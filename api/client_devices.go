@@ -60,6 +60,21 @@ func (c *Client) FindDevice(ctx context.Context, name string) (*Device, error) {
 	return get[Device](ctx, c, path("devices", name), nil)
 }
 
+// ChangeDevice changes groups and metadata of a device.
+func (c *Client) ChangeDevice(ctx context.Context, name string, body DeviceChange) (*Device, error) {
+	return change[Device](ctx, c, http.MethodPatch, path("devices", name), body)
+}
+
+// AnnotateCertificate changes what is noted about a certificate.
+func (c *Client) AnnotateCertificate(ctx context.Context, id string, body Annotating) (*Certificate, error) {
+	return change[Certificate](ctx, c, http.MethodPatch, path("certificates", id), body)
+}
+
+// AnnotateCA changes what is noted about a CA.
+func (c *Client) AnnotateCA(ctx context.Context, name string, body Annotating) (*CA, error) {
+	return change[CA](ctx, c, http.MethodPatch, path("cas", name), body)
+}
+
 // ArmDevice lets a device be onboarded (again), with a new secret.
 func (c *Client) ArmDevice(ctx context.Context, name string, body OnboardingArming) (*Device, error) {
 	return post[Device](ctx, c, path("devices", name, "onboarding"), body)
@@ -75,7 +90,13 @@ func (c *Client) ResumeDevice(ctx context.Context, name string) (*Device, error)
 	return change[Device](ctx, c, http.MethodDelete, path("devices", name, "suspension"), nil)
 }
 
-// DecommissionDevice ends the life of a device: it is refused everything.
+// UnbindDevice separates a device from its IDevID.
+func (c *Client) UnbindDevice(ctx context.Context, name string, body DeviceUnbinding) (*Device, error) {
+	return post[Device](ctx, c, path("devices", name, "unbinding"), body)
+}
+
+// DecommissionDevice ends the life of a device: it is refused everything, and
+// its certificates are revoked.
 func (c *Client) DecommissionDevice(ctx context.Context, name string) (*Device, error) {
 	return post[Device](ctx, c, path("devices", name, "decommission"), nil)
 }

@@ -164,6 +164,21 @@ func (c *Client) TruststoreContent(ctx context.Context, name string, q Truststor
 	return c.text(ctx, call{method: http.MethodGet, path: path("truststores", name, "content"), query: EncodeQuery(q)}, nil)
 }
 
+// FindTruststoreRevocation returns how IDevIDs below a truststore are checked.
+func (c *Client) FindTruststoreRevocation(ctx context.Context, name string) (*TruststoreRevocation, error) {
+	return get[TruststoreRevocation](ctx, c, path("truststores", name, "revocation"), nil)
+}
+
+// PutTruststoreRevocation says how IDevIDs below a truststore are checked.
+func (c *Client) PutTruststoreRevocation(ctx context.Context, name string, body RevocationRules) (*TruststoreRevocation, error) {
+	return change[TruststoreRevocation](ctx, c, http.MethodPut, path("truststores", name, "revocation"), body)
+}
+
+// PutForeignCRL keeps the CRL of a CA of a truststore.
+func (c *Client) PutForeignCRL(ctx context.Context, name string, body CRLUpload) (*TruststoreRevocation, error) {
+	return change[TruststoreRevocation](ctx, c, http.MethodPut, path("truststores", name, "crl"), body)
+}
+
 // DomainTruststores returns the truststores that a domain's devices should have.
 func (c *Client) DomainTruststores(ctx context.Context, domain string) (*Page[Truststore], error) {
 	return get[Page[Truststore]](ctx, c, path("domains", domain, "truststores"), nil)

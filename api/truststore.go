@@ -2,7 +2,11 @@
 
 package api
 
-import "time"
+import (
+	"time"
+
+	"github.com/trustloom/trustloom/models"
+)
 
 // Truststore is one version of a named set of trust anchors. PEM is given when
 // one truststore is asked for, not in lists.
@@ -46,4 +50,35 @@ type TruststoreCreation struct {
 type TruststoreVersion struct {
 	PEM string `json:"pem,omitempty" doc:"1 to 64 CA certificates: PEM, also of a PKCS #7 certs-only message"`
 	DER string `json:"der,omitempty" doc:"instead of pem: a certificate or a PKCS #7 certs-only message in DER, base64"`
+}
+
+// TruststoreRevocation says how IDevIDs below a truststore are checked, and
+// what is known.
+type TruststoreRevocation struct {
+	Policy  models.RevocationPolicy `json:"policy" doc:"if-known: revoked ones are refused; require: those whose status is not known, too; off"`
+	OCSPURL string                  `json:"ocsp_url,omitempty" doc:"the manufacturer's responder"`
+	CRLs    []ForeignCRL            `json:"crls" doc:"the latest of each CA"`
+}
+
+// ForeignCRL describes a CRL of a CA of a truststore.
+type ForeignCRL struct {
+	Issuer          string    `json:"issuer" example:"CN=ACME Device Root"`
+	IssuerKeySHA256 string    `json:"issuer_key_sha256"`
+	Number          string    `json:"number" doc:"hex" example:"1f"`
+	Entries         int       `json:"entries" doc:"how many are revoked" example:"3"`
+	ThisUpdate      time.Time `json:"this_update"`
+	NextUpdate      time.Time `json:"next_update"`
+	Current         bool      `json:"current" doc:"until next_update; later, it still revokes, but proves nothing good"`
+}
+
+// RevocationRules say how IDevIDs below a truststore are checked.
+type RevocationRules struct {
+	Policy  models.RevocationPolicy `json:"policy"`
+	OCSPURL string                  `json:"ocsp_url,omitempty" doc:"the manufacturer's responder, asked at each onboarding; URLs in certificates are never followed"`
+}
+
+// CRLUpload is the CRL of a CA of a truststore.
+type CRLUpload struct {
+	PEM string `json:"pem,omitempty" doc:"the CRL, PEM, up to 700 KiB"`
+	DER string `json:"der,omitempty" doc:"instead of pem: the CRL in DER, base64"`
 }

@@ -130,4 +130,5 @@ const (
 	OutboxPublish         OutboxAction = "publish"          // SubjectID: CAID
 	OutboxWakeAuthority   OutboxAction = "wake-authority"   // SubjectID: CAID
 	OutboxDestroyKey      OutboxAction = "destroy-key"      // SubjectID: key store "/" identifier of the key
+	OutboxRetireDevice    OutboxAction = "retire-device"    // SubjectID: DeviceID; revokes what was issued while it was decommissioned
 )

@@ -114,8 +114,15 @@ func TestAttacks(t *testing.T) {
 			}
 			return got, err
 		}},
-		"B01 a serial number outside the pattern": {models.KindDenied, simple("", func(s *scene) est.Peer { return with(s.maker("SN-[0-9]+").idevid(s.t, "SN-1x")) })},
-		"B01 no serial number":                    {models.KindDenied, simple("", func(s *scene) est.Peer { return with(s.maker(".*").idevid(s.t, "")) })},
+		"B01 a serial number outside the pattern":   {models.KindDenied, simple("", func(s *scene) est.Peer { return with(s.maker("SN-[0-9]+").idevid(s.t, "SN-1x")) })},
+		"B01 a pattern that is open at its ends":    {models.KindDenied, simple("", func(s *scene) est.Peer { return with(s.maker("SN-1|SN-2").idevid(s.t, "xSN-1")) })},
+		"B01 metacharacters in the serial number":   {models.KindDenied, simple("", func(s *scene) est.Peer { return with(s.maker("SN-1").idevid(s.t, "SN-.")) })},
+		"B01 a line break behind the serial number": {models.KindDenied, simple("", func(s *scene) est.Peer { return with(s.maker("SN-1").idevid(s.t, "SN-1\n")) })},
+		"B01 a manufacturer of another domain": {models.KindUnauthenticated, simple("", func(s *scene) est.Peer {
+			s.maker(".*")
+			return with(newManufacturer(s.t, "Other").idevid(s.t, "SN-1"))
+		})},
+		"B01 no serial number": {models.KindDenied, simple("", func(s *scene) est.Peer { return with(s.maker(".*").idevid(s.t, "")) })},
 		"B01 an IDevID asks for an application certificate": {models.KindDenied, simple("tls_server", func(s *scene) est.Peer {
 			return with(s.maker(".*").idevid(s.t, "SN-1"))
 		})},
@@ -218,12 +225,6 @@ func TestIDevIDBinding(t *testing.T) {
 		if devices := w.rows()[2]; devices != 2 {
 			t.Errorf("%d devices, want 2", devices)
 		}
-	})
-	t.Run("a second IDevID with the same serial number is refused", func(t *testing.T) { // B03
-		w := newWorld(t)
-		m := w.maker(".*")
-		check(t, onboard(w, m.idevid(t, "SN-1")))
-		w.refused(models.KindDenied, func() (est.Result, error) { return w.enroll("", w.csr(nil, nil), with(m.idevid(t, "SN-1"))) })
 	})
 	t.Run("an IDevID does not onboard a device that was armed with a password", func(t *testing.T) {
 		w := newWorld(t)

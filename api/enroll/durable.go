@@ -106,10 +106,28 @@ func (d *Door) admitDevice(ctx context.Context, tx *store.Tx, s *Submission, req
 		return models.Errorf(models.KindConflict, "device %s is %s", device.Name, device.State)
 	}
 	device.State = models.DeviceOnboarding
-	if s.Who.Method == models.AuthIDevID && device.IDevIDIdentity == nil {
-		device.IDevIDIdentity, device.IDevIDSHA256 = &s.Who.Key, s.Who.Subject
+	if s.Who.Method == models.AuthIDevID {
+		if err := bindNow(device, &s.Who); err != nil {
+			return err
+		}
 	}
 	return tx.SaveDevice(device)
+}
+
+// bindNow binds a device to the IDevID that proved it, unless what that rested
+// on was changed since: an operator unbound or pinned the device, or another
+// IDevID came first.
+func bindNow(device *models.Device, who *Identity) error {
+	if device.HomeID != "" {
+		return nil // it is bound at home
+	}
+	before := who.Device
+	same := (before.IDevIDIdentity == nil) == (device.IDevIDIdentity == nil) && before.IDevIDSHA256 == device.IDevIDSHA256
+	if !same || device.IDevIDIdentity != nil && *device.IDevIDIdentity != who.Key {
+		return models.Errorf(models.KindDenied, "device %s was bound to another IDevID, or unbound, meanwhile", device.Name)
+	}
+	device.IDevIDIdentity, device.IDevIDSHA256, device.IDevIDKeySHA256 = &who.Key, who.Subject, who.IDevIDKey
+	return nil
 }
 
 // registerDevice creates the device that an IDevID brings. If another device

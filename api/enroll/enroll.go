@@ -20,6 +20,7 @@ import (
 	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/integrations/est"
+	"github.com/trustloom/trustloom/integrations/ocsp"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/policy"
@@ -48,6 +49,9 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// ocspTime is how long a manufacturer's responder may take.
+const ocspTime = 3 * time.Second
+
 // maxWaiters bounds the stories that are waited for at the same time; devices
 // beyond it are told to come back at once.
 const maxWaiters = 256
@@ -60,6 +64,8 @@ type Door struct {
 	strain   strain
 	certs    pki.Cache // of CAs
 	paths    paths     // of certificates of ours
+	crls     crlCache  // of manufacturers
+	ocsp     *ocsp.Client
 	profiles policy.Cache
 }
 
@@ -83,7 +89,7 @@ func New(cfg Config) *Door {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Door{cfg: cfg, waiters: make(chan struct{}, maxWaiters)}
+	return &Door{cfg: cfg, waiters: make(chan struct{}, maxWaiters), ocsp: ocsp.NewClient(ocspTime, cfg.Now)}
 }
 
 // Identity is a device that proved itself, by one method.
@@ -95,6 +101,8 @@ type Identity struct {
 	// Identity is what names the device in request keys: its ID, or what its
 	// IDevID says, which is there before the device is.
 	Key string
+	// IDevIDKey is the SHA-256 of the key of the IDevID, if that was the proof.
+	IDevIDKey string
 	// Certificate is the certificate that authenticated the device, if it is
 	// one of ours.
 	Certificate *models.Certificate

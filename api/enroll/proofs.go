@@ -21,7 +21,7 @@ func (d *Door) byPassword(ctx context.Context, domain *models.Domain, method mod
 // byCertificate authenticates it by its domain credential or IDevID, guarded.
 func (d *Door) byCertificate(ctx context.Context, domain *models.Domain, peer est.Peer) (Identity, error) {
 	return d.guarded(ctx, domain, claimed{auth.MethodCertificate, fingerprint(peer.Certificates[0]), peer.Address}, func() (Identity, error) {
-		return d.certificate(ctx, domain, peer.Certificates)
+		return d.certificate(ctx, domain, peer.Certificates, peer.Address)
 	})
 }
 

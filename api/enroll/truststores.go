@@ -10,10 +10,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/policy"
@@ -40,7 +42,8 @@ func (d *Door) holder(ctx context.Context, name string, r *http.Request) (*model
 	if err != nil {
 		return nil, nil, err
 	}
-	who, err := d.certificate(ctx, domain, r.TLS.PeerCertificates)
+	address, presented := addressOf(r), r.TLS.PeerCertificates
+	who, err := d.byCertificate(ctx, domain, est.Peer{Certificates: presented, Address: address})
 	switch {
 	case err != nil:
 		return nil, nil, err
@@ -50,6 +53,15 @@ func (d *Door) holder(ctx context.Context, name string, r *http.Request) (*model
 		return nil, nil, models.Errorf(models.KindDenied, "%s", policy.Closed(who.Device))
 	}
 	return domain, who.Device, nil
+}
+
+// addressOf is where a request comes from, without the port.
+func addressOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 func (s *Web) truststores(w http.ResponseWriter, r *http.Request) error {

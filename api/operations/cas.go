@@ -293,7 +293,10 @@ func (o *Operations) wireCA(ctx context.Context, names *names, ca *models.CA) (a
 // fullCA is wireCA with the certificate and its chain.
 func (o *Operations) fullCA(ctx context.Context, row *models.CA) (*api.CA, error) {
 	out, err := o.wireCA(ctx, newNames(o.store.Queries), row)
-	if err != nil || len(row.CertificateDER) == 0 {
+	if err != nil {
+		return nil, err
+	}
+	if out.Metadata, err = o.notes(ctx, "ca", string(row.ID)); err != nil || len(row.CertificateDER) == 0 {
 		return &out, err
 	}
 	certificate, err := x509.ParseCertificate(row.CertificateDER)

@@ -113,7 +113,10 @@ func (o *Operations) CertificatePEM(ctx context.Context, who Caller, id string) 
 
 func (o *Operations) fullCertificate(ctx context.Context, row *models.Certificate) (*api.Certificate, error) {
 	out, err := wireCertificate(ctx, newNames(o.store.Queries), row, o.now())
-	if err != nil || len(row.DER) == 0 {
+	if err != nil {
+		return nil, err
+	}
+	if out.Metadata, err = o.notes(ctx, "certificate", string(row.ID)); err != nil || len(row.DER) == 0 {
 		return &out, err
 	}
 	certificate, err := x509.ParseCertificate(row.DER)

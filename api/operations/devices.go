@@ -40,6 +40,10 @@ func (o *Operations) ListDevices(ctx context.Context, who Caller, f api.DeviceFi
 		return nil, err
 	}
 	var err error
+	filter.Group = f.Group
+	if filter.Metadata, err = metadataFilter(f.Metadata); err != nil {
+		return nil, err
+	}
 	if filter.Domains, err = scope(ctx, o.store.Queries, who); err != nil {
 		return nil, err
 	}
@@ -92,7 +96,10 @@ func (o *Operations) FindDevice(ctx context.Context, who Caller, name string) (*
 		return nil, err
 	}
 	out := wireDevice(row, domain)
-	return &out, nil
+	if out.Quarantined, err = o.quarantined(ctx, who, row.ID); err != nil {
+		return nil, err
+	}
+	return &out, o.relatives(ctx, who, row, &out)
 }
 
 // CreateDevice registers a device. With a password method the answer, and no later
@@ -115,7 +122,13 @@ func (o *Operations) CreateDevice(ctx context.Context, who Caller, in api.Device
 			return err
 		}
 		row.DomainID = domain.ID
+		if err := settle(ctx, tx, who, row, in.Home); err != nil {
+			return err
+		}
 		if err := tx.InsertDevice(row); err != nil {
+			return err
+		}
+		if err := tx.IndexGroups(row); err != nil {
 			return err
 		}
 		return tx.Audit(deviceEvent(who, "device.registered", row))
@@ -142,9 +155,13 @@ func newDevice(in api.DeviceCreation) (*models.Device, error) {
 	if err := checkMetadata(in.Metadata); err != nil {
 		return nil, err
 	}
+	groups, err := checkGroups(in.Groups)
+	if err != nil {
+		return nil, err
+	}
 	row := &models.Device{
 		ID: models.NewID[models.DeviceID](), Name: in.Name, SerialNumber: in.SerialNumber, State: models.DeviceRegistered,
-		Method: in.Onboarding.Method, Metadata: in.Metadata,
+		Method: in.Onboarding.Method, Metadata: in.Metadata, Groups: groups,
 	}
 	if in.IDevIDSHA256 == "" {
 		return row, nil
@@ -152,7 +169,6 @@ func newDevice(in api.DeviceCreation) (*models.Device, error) {
 	if row.Method != models.ESTIDevID {
 		return nil, models.Errorf(models.KindInvalid, "idevid_sha256 goes with the onboarding method %s only", models.ESTIDevID)
 	}
-	var err error
 	row.IDevIDSHA256, err = parseDigest("idevid_sha256", in.IDevIDSHA256)
 	return row, err
 }
@@ -257,18 +273,6 @@ func onboardingUnderWay(ctx context.Context, tx *store.Tx, id models.DeviceID) (
 	return false, nil
 }
 
-// DecommissionDevice ends the life of a device: it is refused everything.
-func (o *Operations) DecommissionDevice(ctx context.Context, who Caller, name string) (*api.Device, error) {
-	return o.changeDevice(ctx, who, name, "device.decommissioned", func(_ *store.Tx, row *models.Device) error {
-		if row.State == models.DeviceDecommissioned {
-			return models.Errorf(models.KindConflict, "device %s is decommissioned already", row.Name)
-		}
-		err := models.DeviceTransitions.Check("device "+row.Name, row.State, models.DeviceDecommissioned)
-		row.State, row.SecretHash = models.DeviceDecommissioned, nil
-		return err
-	})
-}
-
 // changeDevice changes a device that the caller sees, with its audit event.
 func (o *Operations) changeDevice(ctx context.Context, who Caller, name, action string, do func(*store.Tx, *models.Device) error) (*api.Device, error) {
 	if err := auth.Authorize(who.Principal, auth.WriteDevices); err != nil {
@@ -297,7 +301,7 @@ func (o *Operations) changeDevice(ctx context.Context, who Caller, name, action 
 
 func deviceEvent(who Caller, action string, row *models.Device) models.Event {
 	event := who.event(action, "device", string(row.ID), "name", row.Name, "serial_number", row.SerialNumber,
-		"method", string(row.Method), "epoch", fmt.Sprint(row.Epoch))
+		"method", string(row.Method), "epoch", fmt.Sprint(row.Epoch), "idevid_sha256", row.IDevIDSHA256)
 	event.DomainID, event.DeviceID = row.DomainID, row.ID
 	return event
 }
@@ -306,8 +310,8 @@ func wireDevice(d *models.Device, domain string) api.Device {
 	out := api.Device{
 		ID: string(d.ID), Name: d.Name, Domain: domain, SerialNumber: d.SerialNumber, State: d.State,
 		Onboarding:   api.DeviceOnboarding{Method: d.Method, Epoch: d.Epoch, SecretUsedAt: d.SecretUsedAt},
-		IDevIDSHA256: d.IDevIDSHA256, Registration: string(d.RegistrationID), OnboardedAt: d.OnboardedAt,
-		Metadata: d.Metadata, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
+		IDevIDSHA256: d.IDevIDSHA256, IDevIDBound: d.IDevIDIdentity != nil, Registration: string(d.RegistrationID), OnboardedAt: d.OnboardedAt,
+		Metadata: d.Metadata, Groups: d.Groups, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
 	}
 	if d.Method.HasSecret() {
 		out.Onboarding.Username = d.Name

@@ -88,8 +88,14 @@ func (o *Operations) CreateRegistration(ctx context.Context, who Caller, in api.
 	if _, err := policy.MatchRegistration(in.SerialPattern, ""); err != nil {
 		return nil, err
 	}
+	if in.Match == "" {
+		in.Match = models.MatchSerialNumber
+	}
+	if err := oneOf("match", in.Match, models.RegistrationMatches); err != nil {
+		return nil, err
+	}
 	row := &models.Registration{
-		ID: models.NewID[models.RegistrationID](), Name: in.Name, TruststoreName: in.Truststore, SerialPattern: in.SerialPattern,
+		ID: models.NewID[models.RegistrationID](), Name: in.Name, TruststoreName: in.Truststore, Match: in.Match, SerialPattern: in.SerialPattern,
 	}
 	err := o.write(ctx, func(tx *store.Tx) error {
 		domain, err := domainNamed(ctx, tx.Queries, who, in.Domain)
@@ -131,7 +137,7 @@ func (o *Operations) DeleteRegistration(ctx context.Context, who Caller, name st
 
 func registrationEvent(who Caller, action string, row *models.Registration) models.Event {
 	event := who.event(action, "registration", string(row.ID), "name", row.Name, "truststore", row.TruststoreName,
-		"serial_pattern", row.SerialPattern)
+		"match", string(row.Match), "serial_pattern", row.SerialPattern)
 	event.DomainID = row.DomainID
 	return event
 }
@@ -139,6 +145,6 @@ func registrationEvent(who Caller, action string, row *models.Registration) mode
 func wireRegistration(ctx context.Context, names *names, r *models.Registration) (api.Registration, error) {
 	domain, err := names.domain(ctx, r.DomainID)
 	return api.Registration{
-		ID: string(r.ID), Name: r.Name, Truststore: r.TruststoreName, Domain: domain, SerialPattern: r.SerialPattern, CreatedAt: r.CreatedAt,
+		ID: string(r.ID), Name: r.Name, Truststore: r.TruststoreName, Domain: domain, Match: r.Match, SerialPattern: r.SerialPattern, CreatedAt: r.CreatedAt,
 	}, err
 }

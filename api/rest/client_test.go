@@ -63,7 +63,7 @@ func TestTheClientSpeaksEveryRoute(t *testing.T) {
 	c, ctx := client(t, w, "admin"), t.Context()
 	speakTrust(t, ctx, w, c)
 	speakDevices(t, ctx, w, c)
-	speakTruststores(t, ctx, c)
+	speakTruststores(t, ctx, w, c)
 	speakCertificates(t, ctx, w, c)
 	speakOperators(t, ctx, w, c)
 	speakAudit(t, ctx, w, c)

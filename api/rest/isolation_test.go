@@ -61,7 +61,7 @@ var nounKinds = map[string]struct{ name, id string }{
 // filterKinds says what a query parameter refers to; "" to nothing.
 var filterKinds = map[string]string{
 	"domain": "domain", "device": "device", "request": "request", "subject": "certificate", "serial": "serial",
-	"limit": "", "cursor": "", "state": "", "status": "", "expires_before": "", "action": "", "noun": "", "version": "", "format": "", "origin": "",
+	"limit": "", "cursor": "", "state": "", "status": "", "expires_before": "", "action": "", "noun": "", "version": "", "format": "", "origin": "", "group": "", "metadata": "",
 	"actor": "", "since": "", "until": "", "after": "", "seq": "", "hash": "",
 }
 
@@ -72,6 +72,7 @@ var memberKinds = map[string]string{
 	"device": "device", "renews": "certificate", "csr": "",
 	"name": "", "type": "", "key": "", "algorithm": "", "store": "", "subject": "", "common_name": "", "organization": "", "organizational_unit": "",
 	"country": "", "locality": "", "province": "", "serial_number": "", "document": "", "pem": "", "data": "", "format": "", "serial_pattern": "", "method": "",
+	"home": "device", "policy": "", "ocsp_url": "", "groups": "", "add_groups": "", "remove_groups": "",
 	"state": "", "operations": "", "onboarding_methods": "", "der": "", "idevid_sha256": "", "reason": "", "comment": "", "decision": "", "subject_sha256": "", "role": "", "operator": "", "oidc_subject": "", "match": "",
 	"channel": "", "profile": "profile", "key_algorithm": "", "sans": "", "life": "", "password": "", "file": "", "bind_devices": "", "certificate": "", "chain": "",
 	"validity": "", "expires_in": "", "overlap": "", "deadline": "", "remind_after": "", "escalate_after": "",

@@ -25,6 +25,7 @@ var bodies = map[string]string{
 	"CreateProfile": `{"name":"x","document":{}}`, "PutProfile": `{"document":{}}`, "CreateTruststore": `{"name":"x","pem":"none"}`,
 	"PutTruststore": `{"pem":"none"}`, "CreateRegistration": `{"name":"x","truststore":"none","domain":"none","serial_pattern":"1"}`,
 	"CreateDevice": `{"name":"x","domain":"none","onboarding":{"method":"est-password"}}`, "ArmDevice": `{"method":"est-password"}`,
+	"PutTruststoreRevocation": `{"policy":"off"}`, "PutForeignCRL": `{"pem":"none"}`, "UnbindDevice": `{}`, "ChangeDevice": `{}`, "AnnotateCertificate": `{"metadata":{}}`, "AnnotateCA": `{"metadata":{}}`,
 	"WithdrawRequest": `{"reason":"x"}`, "DecideApproval": `{"decision":"approve"}`, "RevokeCertificate": `{"reason":"superseded"}`,
 	"CreateToken": `{"name":"x","role":"none"}`, "ChangeToken": `{"role":"viewer"}`, "CreateOperator": `{"name":"x","role":"none"}`, "ChangeOperator": `{"role":"viewer"}`,
 	"AddOperatorCertificate": `{"pem":"none"}`,
@@ -122,7 +123,7 @@ func TestEveryRouteAsksForItsPermission(t *testing.T) {
 func TestRolesAndPermissions(t *testing.T) {
 	granted := map[models.Role][]string{
 		models.RoleViewer:   {},
-		models.RoleOperator: {"CreateRegistration", "DeleteRegistration", "CreateDevice", "ArmDevice", "SuspendDevice", "ResumeDevice", "DecommissionDevice", "CreateDelivery", "CollectDelivery", "WithdrawDelivery", "WithdrawRequest", "RevokeCertificate", "ReleaseCertificate"},
+		models.RoleOperator: {"CreateRegistration", "DeleteRegistration", "CreateDevice", "ArmDevice", "SuspendDevice", "ResumeDevice", "UnbindDevice", "ChangeDevice", "AnnotateCertificate", "DecommissionDevice", "CreateDelivery", "CollectDelivery", "WithdrawDelivery", "WithdrawRequest", "RevokeCertificate", "ReleaseCertificate"},
 		models.RoleApprover: {"DecideApproval"},
 		models.RoleAuditor:  {"ListOperators", "FindOperator", "ListTokens", "ListEvents", "VerifyAudit", "ReadAuditChain", "ListAuditHeads", "SignAuditHead"},
 	}

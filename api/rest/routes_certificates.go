@@ -28,6 +28,11 @@ func declareCertificates(s *surface) {
 		func(ctx context.Context, who operations.Caller, r *byID) (*api.Certificate, error) {
 			return s.ops.FindCertificate(ctx, who, r.ID)
 		})
+	route(s, operation{id: "AnnotateCertificate", method: http.MethodPatch, path: "/certificates/{id}", permission: auth.WriteDevices, status: 200,
+		summary: "Change what is noted about a certificate; null removes a key."},
+		func(ctx context.Context, who operations.Caller, r *identified[api.Annotating]) (*api.Certificate, error) {
+			return s.ops.AnnotateCertificate(ctx, who, r.ID, r.Body)
+		})
 	route(s, operation{id: "CertificatePEM", method: http.MethodGet, path: "/certificates/{id}/pem", permission: auth.ReadCertificates, status: 200,
 		summary: "Return a certificate as PEM."},
 		func(ctx context.Context, who operations.Caller, r *byID) (*pemText, error) {

@@ -38,6 +38,11 @@ func declareDeviceRecords(s *surface) {
 		func(ctx context.Context, who operations.Caller, r *api.Timeline) (*api.Page[api.TimelineEntry], error) {
 			return s.ops.DeviceTimeline(ctx, who, r.Name, r.PageQuery)
 		})
+	route(s, operation{id: "ChangeDevice", method: http.MethodPatch, path: "/devices/{name}", permission: auth.WriteDevices, status: 200,
+		summary: "Change groups and metadata: what the body names, the rest stays; null removes a key."},
+		func(ctx context.Context, who operations.Caller, r *named[api.DeviceChange]) (*api.Device, error) {
+			return s.ops.ChangeDevice(ctx, who, r.Name, r.Body)
+		})
 	route(s, operation{id: "ArmDevice", method: http.MethodPost, path: "/devices/{name}/onboarding", permission: auth.WriteDevices, status: 201,
 		summary: "Let a device be onboarded again. The answer, and no later one, holds the new secret; the old one is void."},
 		func(ctx context.Context, who operations.Caller, r *named[api.OnboardingArming]) (*api.Device, error) {
@@ -46,6 +51,11 @@ func declareDeviceRecords(s *surface) {
 }
 
 func declareDeviceStates(s *surface) {
+	route(s, operation{id: "UnbindDevice", method: http.MethodPost, path: "/devices/{name}/unbinding", permission: auth.WriteDevices, status: 200,
+		summary: "Separate a device from its IDevID, so that another one may take its place; what was quarantined for it is forgotten."},
+		func(ctx context.Context, who operations.Caller, r *named[api.DeviceUnbinding]) (*api.Device, error) {
+			return s.ops.UnbindDevice(ctx, who, r.Name, r.Body)
+		})
 	route(s, operation{id: "SuspendDevice", method: http.MethodPost, path: "/devices/{name}/suspension", permission: auth.WriteDevices, status: 200,
 		summary: "Refuse a device everything until it is resumed."},
 		func(ctx context.Context, who operations.Caller, r *byName) (*api.Device, error) {
@@ -57,7 +67,7 @@ func declareDeviceStates(s *surface) {
 			return s.ops.ResumeDevice(ctx, who, r.Name)
 		})
 	route(s, operation{id: "DecommissionDevice", method: http.MethodPost, path: "/devices/{name}/decommission", permission: auth.WriteDevices, status: 200,
-		summary: "End the life of a device: it gets no more certificates. Those that it has are revoked one by one."},
+		summary: "End the life of a device: it gets no more certificates, those that it has are revoked (cessationOfOperation), what it waits for is withdrawn."},
 		func(ctx context.Context, who operations.Caller, r *byName) (*api.Device, error) {
 			return s.ops.DecommissionDevice(ctx, who, r.Name)
 		})

@@ -74,7 +74,31 @@ var (
 	certificateFiles = []string{mediaPEM, "application/pkix-cert", "application/pkcs7-mime"}
 )
 
+func declareRevocation(s *surface) {
+	route(s, operation{id: "FindTruststoreRevocation", method: http.MethodGet, path: "/truststores/{name}/revocation", permission: auth.ReadTruststores, status: 200,
+		summary: "Return how IDevIDs below a truststore are checked for revocation, and the CRLs that are known."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*api.TruststoreRevocation, error) {
+			return s.ops.FindTruststoreRevocation(ctx, who, r.Name)
+		})
+	route(s, operation{id: "PutTruststoreRevocation", method: http.MethodPut, path: "/truststores/{name}/revocation", permission: auth.WriteTruststores, status: 200,
+		summary: "Say how IDevIDs below a truststore are checked for revocation."},
+		func(ctx context.Context, who operations.Caller, r *named[api.RevocationRules]) (*api.TruststoreRevocation, error) {
+			return s.ops.PutTruststoreRevocation(ctx, who, r.Name, r.Body)
+		})
+	route(s, operation{id: "PutForeignCRL", method: http.MethodPut, path: "/truststores/{name}/crl", permission: auth.WriteTruststores, status: 200,
+		summary: "Keep the CRL of a CA of a truststore: signed by that CA, current, complete, and with a higher number than the one before."},
+		func(ctx context.Context, who operations.Caller, r *named[api.CRLUpload]) (*api.TruststoreRevocation, error) {
+			return s.ops.PutForeignCRL(ctx, who, r.Name, r.Body)
+		})
+}
+
 func declareFiles(s *surface) {
+	declareRevocation(s)
+	route(s, operation{id: "AnnotateCA", method: http.MethodPatch, path: "/cas/{name}", permission: auth.WriteCAs, status: 200,
+		summary: "Change what is noted about a CA; null removes a key."},
+		func(ctx context.Context, who operations.Caller, r *named[api.Annotating]) (*api.CA, error) {
+			return s.ops.AnnotateCA(ctx, who, r.Name, r.Body)
+		})
 	route(s, operation{id: "CABundle", method: http.MethodGet, path: "/cas/{name}/bundle", permission: auth.ReadCAs, status: 200, media: archives,
 		summary: "Return a ZIP file with the certificates from the root to the CA, as PEM and DER, and the current CRL of each."},
 		func(ctx context.Context, who operations.Caller, r *byName) (*operations.File, error) {

@@ -44,6 +44,8 @@ func enums() map[reflect.Type][]string {
 		reflect.TypeFor[models.KeyAlgorithm]():      states(models.KeyAlgorithms...),
 		reflect.TypeFor[models.OnboardingMethod]():  states(models.OnboardingMethods...),
 		reflect.TypeFor[models.DeviceOperation]():   states(models.DeviceOperations...),
+		reflect.TypeFor[models.RegistrationMatch](): states(models.RegistrationMatches...),
+		reflect.TypeFor[models.RevocationPolicy]():  states(models.RevocationPolicies...),
 		reflect.TypeFor[models.RequestKind]():       states(models.KindOnboarding, models.KindEnrollment, models.KindRenewal),
 		reflect.TypeFor[models.AuthMethod]():        states(models.AuthPassword, models.AuthIDevID, models.AuthDomainCredential, models.AuthPredecessor, models.AuthOperator),
 		reflect.TypeFor[models.Outcome]():           states(models.OutcomeIssue, models.OutcomeWait, models.OutcomeRefuse),
@@ -103,6 +105,8 @@ func (s *schemas) of(t reflect.Type) *schema {
 		return &schema{Type: "string", Pattern: "^[0-9]+[smhdy]$"}
 	case reflect.TypeFor[jsontext.Value]():
 		return &schema{Type: "object"}
+	case reflect.TypeFor[api.TextChange]():
+		return &schema{AnyOf: []*schema{{Type: "string"}, {Type: "null"}}}
 	case reflect.TypeFor[api.RuleChange]():
 		return &schema{AnyOf: []*schema{s.of(reflect.TypeFor[api.ApprovalRule]()), {Type: "null"}}}
 	}

@@ -64,7 +64,7 @@ func TestNoSecretCanBeRead(t *testing.T) {
 		}
 		for _, op := range declared() {
 			maker, known := secretMakers[op.id]
-			if op.method == http.MethodPost && holdsSecrets(op.response, 0) && !op.once && !known && !strings.HasPrefix(op.id, "Suspend") && !strings.HasPrefix(op.id, "Decommission") {
+			if op.method == http.MethodPost && holdsSecrets(op.response, 0) && !op.once && !known && !strings.HasPrefix(op.id, "Suspend") && !strings.HasPrefix(op.id, "Decommission") && !strings.HasPrefix(op.id, "Unbind") {
 				t.Errorf("%s: its answer may hold a secret; secretMakers has to have a request for it", op.id)
 			}
 			if known {

@@ -34,7 +34,7 @@ func (c *cli) cas() *cobra.Command {
   trustloom cas create plant-issuing --issuer plant-root
   trustloom cas import old-issuing --pkcs12 old-issuing.p12
   trustloom cas chain plant-issuing > chain.pem`,
-	}, c.caList(), c.caShow(), c.caCreate(), c.caImport(), c.caRequest(), c.caInstall(), c.caAdd(), c.caDelete(), c.caChain(), c.caBundle())
+	}, c.caList(), c.caShow(), c.caCreate(), c.caImport(), c.caRequest(), c.caInstall(), c.caAdd(), c.caDelete(), c.caChain(), c.caBundle(), c.caNote())
 }
 
 func (c *cli) caNames() cobra.CompletionFunc {

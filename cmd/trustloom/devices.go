@@ -9,6 +9,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,13 +26,13 @@ func (c *cli) devices() *cobra.Command {
 		Example: `  trustloom devices register press-01 --domain press-shop
   trustloom devices help press-01
   trustloom devices suspend press-01`,
-	}, c.deviceList(), c.deviceShow(), c.deviceTimeline(), c.deviceRegister(), c.deviceArm(),
+	}, c.deviceList(), c.deviceShow(), c.deviceTimeline(), c.deviceRegister(), c.deviceChangeNotes(), c.deviceArm(), c.deviceUnbind(),
 		c.deviceChange("suspend", "Refuse a device everything until it is resumed",
 			"Refuse a device every certificate until it is resumed. Those that it has stay valid.", (*api.Client).SuspendDevice),
 		c.deviceChange("resume", "End the suspension of a device",
 			"End the suspension of a device: it is as it was before.", (*api.Client).ResumeDevice),
 		c.deviceChange("decommission", "End the life of a device, for good",
-			"End the life of a device: it gets no more certificates, for good. Those that it has are\nrevoked one by one with 'trustloom certificates revoke'.", (*api.Client).DecommissionDevice),
+			"End the life of a device: it gets no more certificates, for good. Those that it has are\nrevoked (cessationOfOperation) and on the next CRL; what it waits for is withdrawn.", (*api.Client).DecommissionDevice),
 		c.deviceHelp(), c.deviceDeliver(), c.deviceOTP())
 }
 
@@ -46,7 +47,7 @@ func (c *cli) deviceList() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the devices", Long: "List the devices, by name.",
-		Example: "  trustloom devices list\n  trustloom devices list --domain press-shop --state onboarded",
+		Example: "  trustloom devices list\n  trustloom devices list --domain press-shop --state onboarded\n  trustloom devices list --group line-3 --metadata hall=3",
 		Args:    cobra.NoArgs,
 		RunE: c.on(func(ctx context.Context, client *api.Client, _ []string) error {
 			return list(c, limit, client.AllDevices(ctx, filter), table[api.Device]{
@@ -60,6 +61,8 @@ func (c *cli) deviceList() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&filter.Domain, "domain", "", "only those of this domain")
 	cmd.Flags().StringVar((*string)(&filter.State), "state", "", "only those in this state: registered, onboarding, onboarded, suspended, decommissioned")
+	cmd.Flags().StringVar(&filter.Group, "group", "", "only those in this group")
+	cmd.Flags().StringVar(&filter.Metadata, "metadata", "", "only those with KEY=VALUE")
 	limitFlag(cmd, &limit)
 	return cmd
 }
@@ -83,11 +86,19 @@ func showDevice(w io.Writer, d *api.Device) {
 	pairs := []string{"Name", d.Name, "Domain", d.Domain, "State", string(d.State), "Serial number", d.SerialNumber,
 		"Method", string(d.Onboarding.Method), "User name", d.Onboarding.Username, "Secret used", whenever(d.Onboarding.SecretUsedAt),
 		"Times armed", fmt.Sprint(d.Onboarding.Epoch), "IDevID SHA-256", d.IDevIDSHA256, "Registration", d.Registration,
-		"Registered", when(d.CreatedAt), "Onboarded", whenever(d.OnboardedAt)}
+		"Groups", strings.Join(d.Groups, ", "), "Home", d.Home, "Registered", when(d.CreatedAt), "Onboarded", whenever(d.OnboardedAt)}
 	for _, key := range slices.Sorted(maps.Keys(d.Metadata)) {
 		pairs = append(pairs, key, d.Metadata[key])
 	}
 	details(w, pairs...)
+	for _, e := range d.Elsewhere {
+		details(w, "Also", fmt.Sprintf("%s in domain %s, %s", e.Name, e.Domain, e.State))
+	}
+	for _, q := range d.Quarantined {
+		fmt.Fprintln(w)
+		details(w, "Quarantined", q.SHA256, "Subject", q.Subject, "From", strings.TrimSpace(q.Address+" "+q.Domain), "Times", fmt.Sprint(q.Count),
+			"First seen", when(q.FirstSeenAt), "Last seen", when(q.LastSeenAt))
+	}
 }
 
 func methods() string { return words(models.OnboardingMethods) }
@@ -111,6 +122,8 @@ makes the key, for devices that cannot: see 'trustloom devices deliver' and 'otp
 	flags.StringVar((*string)(&in.Onboarding.Method), "method", string(models.ESTPassword), "how it gets its first identity: "+methods())
 	flags.StringVar(&in.SerialNumber, "serial-number", "", "serial number, written into its certificates")
 	flags.StringVar(&in.IDevIDSHA256, "idevid-sha256", "", "with est-idevid: fingerprint of the only IDevID that is accepted")
+	flags.StringVar(&in.Home, "home", "", "makes it the record of an existing device, a gateway, in a further domain")
+	flags.StringSliceVar(&in.Groups, "groups", nil, "groups that it is in")
 	flags.StringToStringVar(&in.Metadata, "metadata", nil, "what else is known, KEY=VALUE")
 	_ = cmd.MarkFlagRequired("domain")
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
@@ -163,6 +176,30 @@ was armed before is void; certificates that the device has stay valid.`,
 			fmt.Fprintf(w, "device %s is armed for %s\n", device.Name, device.Onboarding.Method)
 			showSecret(w, device)
 		})
+	})
+	return cmd
+}
+
+func (c *cli) deviceUnbind() *cobra.Command {
+	var in api.DeviceUnbinding
+	cmd := &cobra.Command{
+		Use: "unbind NAME", Short: "Separate a device from its IDevID",
+		Long: `Separate a device from the manufacturer's certificate that it came with: after a repair,
+or when 'trustloom devices show' lists another one in quarantine that is the right one.
+The next IDevID with its serial number takes the place, or only the one that is named.
+Its certificates stay valid; arm it to let it be onboarded again.`,
+		Example: `  trustloom devices unbind press-03
+  trustloom devices unbind press-03 --idevid-sha256 3a5c00000000000000000000000000000000000000000000000000000000c0de
+  trustloom devices arm press-03`,
+		Args: named("device"), ValidArgsFunction: c.deviceNames(),
+	}
+	cmd.Flags().StringVar(&in.IDevIDSHA256, "idevid-sha256", "", "fingerprint of the only IDevID that may take the place")
+	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
+		device, err := client.UnbindDevice(ctx, args[0], in)
+		if err != nil {
+			return err
+		}
+		return c.tell(device, "device %s is unbound; to onboard it again: trustloom devices arm %s", device.Name, device.Name)
 	})
 	return cmd
 }

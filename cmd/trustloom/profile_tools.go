@@ -168,7 +168,7 @@ func showVerdict(w io.Writer, v *api.ProfileVerdict) {
 func (c *cli) profileSchema() *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of profile documents",
-		Long:    "Print the JSON Schema (draft 2020-12) of profile documents, for editors. No server is asked; one has the same at /api/v1/schemas/profile.json.",
+		Long:    "Print the JSON Schema (draft 2020-12) of profile documents, for editors. No server is asked;\none has the same at /api/v1/schemas/profile.json.",
 		Example: "  trustloom profiles schema > profile.schema.json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

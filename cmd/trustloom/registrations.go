@@ -43,9 +43,9 @@ func (c *cli) registrationList() *cobra.Command {
 		RunE: c.on(func(ctx context.Context, client *api.Client, _ []string) error {
 			return list(c, limit, client.AllRegistrations(ctx), table[api.Registration]{
 				none:    "There are no registrations. 'trustloom registrations create' makes one.",
-				columns: "NAME,DOMAIN,TRUSTSTORE,SERIAL PATTERN",
+				columns: "NAME,DOMAIN,TRUSTSTORE,MATCH,PATTERN",
 				row: func(r api.Registration) []string {
-					return []string{r.Name, r.Domain, r.Truststore, r.SerialPattern}
+					return []string{r.Name, r.Domain, r.Truststore, string(r.Match), r.SerialPattern}
 				},
 			})
 		}),
@@ -65,7 +65,7 @@ func (c *cli) registrationShow() *cobra.Command {
 				return err
 			}
 			return c.print(r, func(w io.Writer) {
-				details(w, "Name", r.Name, "Domain", r.Domain, "Truststore", r.Truststore, "Serial pattern", r.SerialPattern, "Created", when(r.CreatedAt))
+				details(w, "Name", r.Name, "Domain", r.Domain, "Truststore", r.Truststore, "Match", string(r.Match), "Pattern", r.SerialPattern, "Created", when(r.CreatedAt))
 			})
 		}),
 	}
@@ -76,14 +76,18 @@ func (c *cli) registrationCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Let devices with a matching IDevID register themselves",
 		Long: `Let devices with a matching IDevID register themselves. The pattern is a regular
-expression (RE2) that the whole serialNumber of the IDevID's subject must match.`,
+expression (RE2) that the whole serialNumber of the IDevID's subject must match, or with
+--match a URI or the hardwareModuleName (RFC 4108, as OID/SERIAL) of its alternative names.`,
 		Example: `  trustloom registrations create acme-presses --truststore acme-devices --domain press-shop --serial-pattern 'PR-[0-9]{6}'
-  trustloom registrations create acme-all --truststore acme-devices --domain press-shop --serial-pattern '.+'`,
+  trustloom registrations create acme-all --truststore acme-devices --domain press-shop --serial-pattern '.+'
+  trustloom registrations create acme-drives --truststore acme-devices --domain press-shop \
+    --match san-hardware-module --serial-pattern '1\.3\.6\.1\.4\.1\.32473\.7/[0-9A-F]+'`,
 		Args: named("registration"),
 	}
 	cmd.Flags().StringVar(&in.Truststore, "truststore", "", "truststore with the manufacturer's CA (required)")
 	cmd.Flags().StringVar(&in.Domain, "domain", "", "domain that the devices become part of (required)")
-	cmd.Flags().StringVar(&in.SerialPattern, "serial-pattern", "", "which serial numbers are admitted (required)")
+	cmd.Flags().StringVar(&in.SerialPattern, "serial-pattern", "", "which serial numbers, or other names, are admitted (required)")
+	cmd.Flags().StringVar((*string)(&in.Match), "match", "", "what the pattern is for: serial-number (default), san-uri or san-hardware-module")
 	for _, name := range []string{"truststore", "domain", "serial-pattern"} {
 		_ = cmd.MarkFlagRequired(name)
 	}

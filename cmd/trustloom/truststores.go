@@ -25,7 +25,7 @@ func (c *cli) truststores() *cobra.Command {
 		Long:    "Look at, create and replace truststores: named, versioned sets of CA certificates.",
 		Example: `  trustloom truststores create acme-devices --file acme-root.pem
   trustloom truststores show acme-devices`,
-	}, c.truststoreList(), c.truststoreShow(), c.truststoreVersions(), c.truststoreExport(), c.truststoreCreate(), c.truststoreUpdate())
+	}, c.truststoreList(), c.truststoreShow(), c.truststoreVersions(), c.truststoreExport(), c.truststoreRevocation(), c.truststoreCRL(), c.truststoreCreate(), c.truststoreUpdate())
 }
 
 func (c *cli) truststoreNames() cobra.CompletionFunc {

@@ -37,6 +37,7 @@ func VerifyClient(leaf *x509.Certificate, intermediates []*x509.Certificate, anc
 	if err := checkPresented(leaf); err != nil {
 		return nil, err
 	}
+	leaf = understood(leaf)
 	pool := x509.NewCertPool()
 	for _, cert := range intermediates {
 		if err := checkPresented(cert); err != nil {

@@ -204,8 +204,8 @@ func CompileRegistration(pattern string) (*regexp.Regexp, error) {
 	return regexp.MustCompile(`\A(?:` + pattern + `)\z`), nil
 }
 
-// MatchRegistration reports whether the whole of serial matches pattern. An
-// empty serial never matches.
+// MatchRegistration reports whether the whole of serial, or of the name that
+// takes its place, matches pattern. An empty one never matches.
 func MatchRegistration(pattern, serial string) (bool, error) {
 	re, err := CompileRegistration(pattern)
 	if err != nil {

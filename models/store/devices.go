@@ -16,6 +16,8 @@ type DeviceFilter struct {
 	Page
 	DomainID models.DomainID
 	State    models.DeviceState
+	Group    string
+	Metadata [2]string         // key and value; an empty key selects all
 	Domains  []models.DomainID // nil: all; empty: none
 }
 
@@ -107,26 +109,12 @@ func (q *Queries) FindDeviceByName(ctx context.Context, name string) (*models.De
 	return find[models.Device](ctx, q, quoted("device", name), "name = ?", name)
 }
 
-// FindDeviceByIDevID returns the device with this IDevIDIdentity.
-func (q *Queries) FindDeviceByIDevID(ctx context.Context, identity string) (*models.Device, error) {
-	return find[models.Device](ctx, q, quoted("device with IDevID", identity), "idevid_identity = ?", identity)
-}
-
-// FindUnboundDevice returns the device of a domain that an operator registered
-// for onboarding by IDevID and that is bound to none yet: the one registered
-// for this fingerprint, or else for this serial number and no fingerprint.
-func (q *Queries) FindUnboundDevice(ctx context.Context, domain models.DomainID, fingerprint, serial string) (*models.Device, error) {
-	subject := quoted("unbound device with IDevID serial number", serial)
-	unbound := "domain_id = ? AND method = ? AND idevid_identity IS NULL AND "
-	device, err := find[models.Device](ctx, q, subject, unbound+"idevid_sha256 = ?", domain, models.ESTIDevID, fingerprint)
-	if models.KindOf(err) != models.KindNotFound || serial == "" {
-		return device, err
-	}
-	return find[models.Device](ctx, q, subject, unbound+"idevid_sha256 = '' AND serial_number = ?", domain, models.ESTIDevID, serial)
-}
-
 // ListDevices returns devices by name.
 func (q *Queries) ListDevices(ctx context.Context, f DeviceFilter) ([]models.Device, string, error) {
 	query := matching(within(q.with(ctx), f.Domains), "domain_id", f.DomainID)
-	return list(q, matching(query, "state", f.State), devicesByName, f.Page)
+	query = matching(query, "state", f.State)
+	if f.Group != "" {
+		query = query.Where("id IN (SELECT device_id FROM device_groups WHERE device_groups.name = ?)", f.Group)
+	}
+	return list(q, noted(query, f.Metadata[0], f.Metadata[1]), devicesByName, f.Page)
 }

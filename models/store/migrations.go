@@ -31,6 +31,10 @@ func migrations() []migration {
 		{"2026-11-21 audit chain", auditChain},
 		{"2026-11-21 deliveries", deliveryTables},
 		{"2026-11-21 CAs and certificates from elsewhere", casFromElsewhere},
+		{"2026-11-21 bound and quarantined idevids", boundIDevIDs},
+		{"2026-11-21 groups and annotations", groupsAndAnnotations},
+		{"2026-11-21 revocation of idevids", idevidRevocation},
+		{"2026-11-21 devices in several domains", furtherDomains},
 	}
 }
 

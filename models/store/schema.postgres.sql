@@ -1,5 +1,12 @@
 -- What the migrations make. Rewritten by: go test ./models/store -run Schema -update
 
+annotations.noun text collate "C" not null
+annotations.subject_id text collate "C" not null
+annotations.metadata text collate "C"
+annotations.revision bigint not null
+annotations.updated_at timestamp with time zone not null
+annotations constraint annotations_pkey PRIMARY KEY (noun, subject_id)
+CREATE UNIQUE INDEX annotations_pkey ON public.annotations USING btree (noun, subject_id)
 answers.principal text collate "C" not null
 answers.key text collate "C" not null
 answers.route text collate "C" not null
@@ -195,6 +202,12 @@ CREATE UNIQUE INDEX deliveries_pkey ON public.deliveries USING btree (id)
 CREATE UNIQUE INDEX deliveries_request ON public.deliveries USING btree (request_id)
 CREATE INDEX deliveries_state ON public.deliveries USING btree (state, id) WHERE (state <> 'delivered'::text)
 CREATE INDEX deliveries_unsettled ON public.deliveries USING btree (id) WHERE (NOT settled)
+device_groups.name text collate "C" not null
+device_groups.device_id text collate "C" not null
+device_groups constraint device_groups_device_id_fkey FOREIGN KEY (device_id) REFERENCES devices(id)
+device_groups constraint device_groups_pkey PRIMARY KEY (name, device_id)
+CREATE INDEX device_groups_device ON public.device_groups USING btree (device_id)
+CREATE UNIQUE INDEX device_groups_pkey ON public.device_groups USING btree (name, device_id)
 devices.id text collate "C" not null
 devices.name text collate "C" not null
 devices.serial_number text collate "C" not null
@@ -213,11 +226,16 @@ devices.metadata text collate "C"
 devices.revision bigint not null
 devices.created_at timestamp with time zone not null
 devices.updated_at timestamp with time zone not null
+devices.idevid_key_sha256 text collate "C" not null default ''::text
+devices.group_names text collate "C"
+devices.home_id text collate "C" not null default ''::text
 devices constraint devices_domain_id_fkey FOREIGN KEY (domain_id) REFERENCES domains(id)
 devices constraint devices_idevid_identity_key UNIQUE (idevid_identity)
 devices constraint devices_name_key UNIQUE (name)
 devices constraint devices_pkey PRIMARY KEY (id)
 CREATE INDEX devices_domain ON public.devices USING btree (domain_id, name)
+CREATE UNIQUE INDEX devices_home ON public.devices USING btree (home_id, domain_id) WHERE (home_id <> ''::text)
+CREATE INDEX devices_idevid ON public.devices USING btree (idevid_sha256) WHERE (idevid_sha256 <> ''::text)
 CREATE UNIQUE INDEX devices_idevid_identity_key ON public.devices USING btree (idevid_identity)
 CREATE UNIQUE INDEX devices_name_key ON public.devices USING btree (name)
 CREATE UNIQUE INDEX devices_pkey ON public.devices USING btree (id)
@@ -269,6 +287,17 @@ CREATE UNIQUE INDEX events_order ON public.events USING btree ("position")
 CREATE UNIQUE INDEX events_pkey ON public.events USING btree (id)
 CREATE INDEX events_request ON public.events USING btree (request_id, id) WHERE (request_id <> ''::text)
 CREATE INDEX events_subject ON public.events USING btree (subject_id, id)
+foreign_crls.truststore_name text collate "C" not null
+foreign_crls.issuer_key_sha256 text collate "C" not null
+foreign_crls.issuer text collate "C" not null
+foreign_crls.number text collate "C" not null
+foreign_crls.der bytea not null
+foreign_crls.entries bigint not null
+foreign_crls.this_update timestamp with time zone not null
+foreign_crls.next_update timestamp with time zone not null
+foreign_crls.updated_at timestamp with time zone not null
+foreign_crls constraint foreign_crls_pkey PRIMARY KEY (truststore_name, issuer_key_sha256)
+CREATE UNIQUE INDEX foreign_crls_pkey ON public.foreign_crls USING btree (truststore_name, issuer_key_sha256)
 logins.code_hash text collate "C" not null
 logins.operator_id text collate "C" not null
 logins.challenge text collate "C" not null
@@ -325,6 +354,18 @@ profiles constraint profiles_name_version_key UNIQUE (name, version)
 profiles constraint profiles_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX profiles_name_version_key ON public.profiles USING btree (name, version)
 CREATE UNIQUE INDEX profiles_pkey ON public.profiles USING btree (id)
+quarantined_idevids.fingerprint text collate "C" not null
+quarantined_idevids.device_id text collate "C" not null
+quarantined_idevids.domain_id text collate "C" not null
+quarantined_idevids.key_sha256 text collate "C" not null
+quarantined_idevids.subject text collate "C" not null
+quarantined_idevids.address text collate "C" not null
+quarantined_idevids.count bigint not null
+quarantined_idevids.first_seen_at timestamp with time zone not null
+quarantined_idevids.last_seen_at timestamp with time zone not null
+quarantined_idevids constraint quarantined_idevids_device_id_fkey FOREIGN KEY (device_id) REFERENCES devices(id)
+quarantined_idevids constraint quarantined_idevids_pkey PRIMARY KEY (device_id, fingerprint)
+CREATE UNIQUE INDEX quarantined_idevids_pkey ON public.quarantined_idevids USING btree (device_id, fingerprint)
 registrations.id text collate "C" not null
 registrations.name text collate "C" not null
 registrations.truststore_name text collate "C" not null
@@ -333,6 +374,7 @@ registrations.serial_pattern text collate "C" not null
 registrations.revision bigint not null
 registrations.created_at timestamp with time zone not null
 registrations.updated_at timestamp with time zone not null
+registrations.match_on text collate "C" not null default 'serial-number'::text
 registrations constraint registrations_domain_id_fkey FOREIGN KEY (domain_id) REFERENCES domains(id)
 registrations constraint registrations_name_key UNIQUE (name)
 registrations constraint registrations_pkey PRIMARY KEY (id)
@@ -396,6 +438,13 @@ CREATE UNIQUE INDEX tokens_hash_key ON public.tokens USING btree (hash)
 CREATE UNIQUE INDEX tokens_name_key ON public.tokens USING btree (name)
 CREATE INDEX tokens_operator_id ON public.tokens USING btree (operator_id)
 CREATE UNIQUE INDEX tokens_pkey ON public.tokens USING btree (id)
+truststore_revocations.truststore_name text collate "C" not null
+truststore_revocations.policy text collate "C" not null
+truststore_revocations.ocsp_url text collate "C" not null
+truststore_revocations.revision bigint not null
+truststore_revocations.updated_at timestamp with time zone not null
+truststore_revocations constraint truststore_revocations_pkey PRIMARY KEY (truststore_name)
+CREATE UNIQUE INDEX truststore_revocations_pkey ON public.truststore_revocations USING btree (truststore_name)
 truststores.id text collate "C" not null
 truststores.name text collate "C" not null
 truststores.version bigint not null

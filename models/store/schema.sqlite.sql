@@ -1,5 +1,13 @@
 -- What the migrations make. Rewritten by: go test ./models/store -run Schema -update
 
+CREATE TABLE annotations (
+	noun TEXT NOT NULL,
+	subject_id TEXT NOT NULL,
+	metadata TEXT,
+	revision INTEGER NOT NULL,
+	updated_at DATETIME NOT NULL,
+	PRIMARY KEY (noun, subject_id)
+);
 CREATE TABLE answers (
 	principal TEXT NOT NULL,
 	key TEXT NOT NULL,
@@ -177,6 +185,12 @@ CREATE UNIQUE INDEX deliveries_operator ON deliveries (device_id, profile_name) 
 CREATE UNIQUE INDEX deliveries_request ON deliveries (request_id);
 CREATE INDEX deliveries_state ON deliveries (state, id) WHERE state <> 'delivered';
 CREATE INDEX deliveries_unsettled ON deliveries (id) WHERE NOT settled;
+CREATE TABLE device_groups (
+	name TEXT NOT NULL,
+	device_id TEXT NOT NULL REFERENCES devices (id),
+	PRIMARY KEY (name, device_id)
+);
+CREATE INDEX device_groups_device ON device_groups (device_id);
 CREATE TABLE devices (
 	id TEXT NOT NULL PRIMARY KEY,
 	name TEXT NOT NULL UNIQUE,
@@ -196,8 +210,10 @@ CREATE TABLE devices (
 	revision INTEGER NOT NULL,
 	created_at DATETIME NOT NULL,
 	updated_at DATETIME NOT NULL
-);
+, idevid_key_sha256 TEXT NOT NULL DEFAULT '', group_names TEXT, home_id TEXT NOT NULL DEFAULT '');
 CREATE INDEX devices_domain ON devices (domain_id, name);
+CREATE UNIQUE INDEX devices_home ON devices (home_id, domain_id) WHERE home_id <> '';
+CREATE INDEX devices_idevid ON devices (idevid_sha256) WHERE idevid_sha256 <> '';
 CREATE INDEX devices_state ON devices (state, name);
 CREATE TABLE domains (
 	id TEXT NOT NULL PRIMARY KEY,
@@ -235,6 +251,18 @@ CREATE INDEX events_noun ON events (noun, id) WHERE noun NOT IN ('certificate', 
 CREATE INDEX events_operator ON events (actor, id) WHERE actor LIKE 'operator:%';
 CREATE INDEX events_request ON events (request_id, id) WHERE request_id <> '';
 CREATE INDEX events_subject ON events (subject_id, id);
+CREATE TABLE foreign_crls (
+	truststore_name TEXT NOT NULL,
+	issuer_key_sha256 TEXT NOT NULL,
+	issuer TEXT NOT NULL,
+	number TEXT NOT NULL,
+	der BLOB NOT NULL,
+	entries INTEGER NOT NULL,
+	this_update DATETIME NOT NULL,
+	next_update DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL,
+	PRIMARY KEY (truststore_name, issuer_key_sha256)
+);
 CREATE TABLE logins (
 	code_hash TEXT NOT NULL PRIMARY KEY,
 	operator_id TEXT NOT NULL REFERENCES operators (id),
@@ -281,6 +309,18 @@ CREATE TABLE profiles (
 	created_at DATETIME NOT NULL,
 	UNIQUE (name, version)
 );
+CREATE TABLE quarantined_idevids (
+	fingerprint TEXT NOT NULL,
+	device_id TEXT NOT NULL REFERENCES devices (id),
+	domain_id TEXT NOT NULL,
+	key_sha256 TEXT NOT NULL,
+	subject TEXT NOT NULL,
+	address TEXT NOT NULL,
+	count INTEGER NOT NULL,
+	first_seen_at DATETIME NOT NULL,
+	last_seen_at DATETIME NOT NULL,
+	PRIMARY KEY (device_id, fingerprint)
+);
 CREATE TABLE registrations (
 	id TEXT NOT NULL PRIMARY KEY,
 	name TEXT NOT NULL UNIQUE,
@@ -290,7 +330,7 @@ CREATE TABLE registrations (
 	revision INTEGER NOT NULL,
 	created_at DATETIME NOT NULL,
 	updated_at DATETIME NOT NULL
-);
+, match_on TEXT NOT NULL DEFAULT 'serial-number');
 CREATE INDEX registrations_domain ON registrations (domain_id, name);
 CREATE TABLE requests (
 	id TEXT NOT NULL PRIMARY KEY,
@@ -341,6 +381,13 @@ CREATE TABLE tokens (
 	created_at DATETIME NOT NULL
 , session BOOLEAN NOT NULL DEFAULT FALSE);
 CREATE INDEX tokens_operator_id ON tokens (operator_id);
+CREATE TABLE truststore_revocations (
+	truststore_name TEXT NOT NULL PRIMARY KEY,
+	policy TEXT NOT NULL,
+	ocsp_url TEXT NOT NULL,
+	revision INTEGER NOT NULL,
+	updated_at DATETIME NOT NULL
+);
 CREATE TABLE truststores (
 	id TEXT NOT NULL PRIMARY KEY,
 	name TEXT NOT NULL,

@@ -46,6 +46,7 @@ var homes = []home{
 	{"github.com/google/uuid/...", []string{"models", "api/server"}},
 	{"github.com/prometheus/client_golang/...", []string{"cmd/trustloomd/app", "api/server", "integrations/temporald"}},
 
+	{"golang.org/x/crypto/ocsp/...", []string{"integrations/ocsp"}},
 	{"golang.org/x/crypto/cryptobyte/...", append([]string{"models/pki/...", "integrations/hsm"}, protocols...)},
 	{"golang.org/x/net/idna/...", []string{"models/pki"}},
 	{"golang.org/x/text/...", []string{"models/pki"}},

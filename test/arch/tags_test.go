@@ -15,6 +15,7 @@ var wireTags = []string{"json", "query", "path", "header"}
 // tagless structs of package api are not wire types. Each has its reason.
 var tagless = map[string]string{
 	"api.Config":     "configures the Go client and never travels",
+	"api.TextChange": "has its own MarshalJSON: it is its text, or null",
 	"api.RuleChange": "has its own MarshalJSON: it is its rule, or null",
 }
 

@@ -107,6 +107,8 @@ func (a *App) keep(ctx context.Context, item models.OutboxItem) error {
 	case models.OutboxDestroyKey:
 		store, id, _ := strings.Cut(item.SubjectID, "/")
 		return a.issuer.DestroyKey(ctx, models.KeyRef{Store: store, ID: id})
+	case models.OutboxRetireDevice:
+		return a.retireDevice(ctx, models.DeviceID(item.SubjectID))
 	}
 	return models.Errorf(models.KindInternal, "unknown promise %q", item.Action)
 }

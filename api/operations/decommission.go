@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+
+package operations
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/trustloom/trustloom/api"
+	"github.com/trustloom/trustloom/api/auth"
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/store"
+)
+
+// reasonEnd is why the certificates of a decommissioned device are revoked
+// (RFC 5280 §5.3.1).
+const reasonEnd models.RevocationReason = "cessationOfOperation"
+
+// afterwards is when a decommissioned device is looked at once more: requests
+// that were being answered have ended by then.
+const afterwards = 2 * time.Minute
+
+// DecommissionDevice ends the life of a device, in one transaction: it is
+// refused everything, all of its certificates are revoked, what it asked for is
+// withdrawn. The CRLs follow. What was being signed at this moment is revoked
+// a little later.
+func (o *Operations) DecommissionDevice(ctx context.Context, who Caller, name string) (*api.Device, error) {
+	if err := auth.Authorize(who.Principal, auth.WriteDevices); err != nil {
+		return nil, err
+	}
+	var out api.Device
+	var issuers []models.CAID
+	var stories []string
+	err := o.write(ctx, func(tx *store.Tx) error {
+		row, domain, err := deviceNamed(ctx, tx.Queries, who, name)
+		if err != nil {
+			return err
+		}
+		if row.State == models.DeviceDecommissioned {
+			return models.Errorf(models.KindConflict, "device %s is decommissioned already", row.Name)
+		}
+		row.State, row.SecretHash = models.DeviceDecommissioned, nil
+		if err := tx.SaveDevice(row); err != nil {
+			return err
+		}
+		out = wireDevice(row, domain)
+		issuers, stories, err = o.retire(ctx, tx, who, row)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range issuers {
+		o.tell(ctx, who, "publish CRL", func(ctx context.Context) error { return o.stories.Publish(ctx, id) })
+	}
+	for _, workflow := range stories {
+		o.tell(ctx, who, "withdraw request", func(ctx context.Context) error { return o.stories.Withdraw(ctx, workflow) })
+	}
+	return &out, nil
+}
+
+// retire takes from a device what it has and what it waits for.
+func (o *Operations) retire(ctx context.Context, tx *store.Tx, who Caller, row *models.Device) ([]models.CAID, []string, error) {
+	event := deviceEvent(who, "device.decommissioned", row)
+	issuers, revoked, err := tx.RevokeOfDevice(row.ID, reasonEnd, models.UTC(o.now()), who.event("", "", "", "device", row.Name, "because", "decommissioned"))
+	if err != nil {
+		return nil, nil, err
+	}
+	stories, err := withdrawAll(ctx, tx, who, row)
+	if err != nil {
+		return nil, nil, err
+	}
+	promise := models.OutboxItem{Action: models.OutboxRetireDevice, SubjectID: string(row.ID), NotBefore: o.now().Add(afterwards)}
+	if err := tx.Promise(promise); err != nil {
+		return nil, nil, err
+	}
+	event.Details["certificates_revoked"], event.Details["requests_withdrawn"] = strconv.Itoa(revoked), strconv.Itoa(len(stories))
+	return issuers, stories, tx.Audit(event)
+}
+
+// withdrawAll asks for the end of every request of a device that waits.
+func withdrawAll(ctx context.Context, tx *store.Tx, who Caller, row *models.Device) (stories []string, err error) {
+	for _, state := range []models.RequestState{models.RequestReceived, models.RequestWaiting, models.RequestApproved} {
+		rows, _, err := tx.ListRequests(ctx, store.RequestFilter{Page: store.Page{Limit: store.MaxLimit}, DeviceID: row.ID, State: state})
+		if err != nil {
+			return nil, err
+		}
+		for _, req := range rows {
+			if req.WorkflowID == "" || slices.Contains(stories, req.WorkflowID) {
+				continue
+			}
+			stories = append(stories, req.WorkflowID)
+			if err := tx.Promise(models.OutboxItem{Action: models.OutboxWithdraw, WorkflowID: req.WorkflowID, SubjectID: string(req.ID)}); err != nil {
+				return nil, err
+			}
+			event := who.event("request.withdrawal-asked", "request", string(req.ID), "reason", "device decommissioned")
+			event.DomainID, event.DeviceID, event.RequestID, event.WorkflowID = req.DomainID, req.DeviceID, req.ID, req.WorkflowID
+			if err := tx.Audit(event); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return stories, nil
+}
