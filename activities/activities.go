@@ -52,6 +52,7 @@ type Config struct {
 	CRLValidity time.Duration
 	Now         func() time.Time
 	Fault       Fault
+	Endings     *Endings // tells waiting requesters in this process; may be nil
 	Logger      *slog.Logger
 }
 

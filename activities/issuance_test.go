@@ -35,6 +35,16 @@ func (w *world) story(req *models.Request) error {
 	return err
 }
 
+// straight runs them as new stories do: in one, and what that leaves step by
+// step.
+func (w *world) straight(req *models.Request) error {
+	result, err := w.acts.Issuance.IssueRequest(context.Background(), activities.RequestInput{RequestID: req.ID})
+	if err != nil || models.RequestTransitions.Terminal(result.State) {
+		return err
+	}
+	return w.story(req)
+}
+
 // onboarded checks everything that holds after an onboarding, however often
 // and with whatever interruptions its steps ran.
 func (w *world) onboarded(req *models.Request) *models.Certificate {
@@ -70,14 +80,22 @@ func TestOnboardingStepsMayRunTwice(t *testing.T) {
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		req := w.request(issueAtOnce)
-		for range 2 {
-			if err := w.story(req); err != nil {
+		for _, story := range []func(*models.Request) error{w.story, w.story, w.straight} {
+			if err := story(req); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if cert := w.onboarded(req); cert.Attempts != 1 {
 			t.Errorf("%d signatures were begun, want 1", cert.Attempts)
 		}
+		w.rearm()
+		req = w.request(issueAtOnce)
+		for range 2 {
+			if err := w.straight(req); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.onboarded(req)
 	})
 }
 
@@ -89,18 +107,37 @@ func TestOnboardingSurvivesPowerCuts(t *testing.T) {
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		for point, attempts := range points {
-			t.Run(point, func(t *testing.T) {
-				w.t = t
-				w.rearm()
-				req := w.request(issueAtOnce)
-				w.cut(point, func() error { return w.story(req) })
-				if err := w.story(req); err != nil {
-					t.Fatal(err)
-				}
-				if cert := w.onboarded(req); cert.Attempts != attempts {
-					t.Errorf("%d signatures were begun, want %d", cert.Attempts, attempts)
-				}
-			})
+			t.Run(point, func(t *testing.T) { w.survives(t, point, attempts, w.story) })
+		}
+		points[activities.FaultAfterReserve] = 2 // the signature was to follow at once
+		for point, attempts := range points {
+			t.Run("straight, "+point, func(t *testing.T) { w.survives(t, point, attempts, w.straight) })
+		}
+		points[activities.FaultAfterReserve] = 1
+	})
+}
+
+func (w *world) survives(t *testing.T, point string, attempts int, story func(*models.Request) error) {
+	w.t = t
+	w.rearm()
+	req := w.request(issueAtOnce)
+	w.cut(point, func() error { return story(req) })
+	if err := story(req); err != nil {
+		t.Fatal(err)
+	}
+	if cert := w.onboarded(req); cert.Attempts != attempts {
+		t.Errorf("%d signatures were begun, want %d", cert.Attempts, attempts)
+	}
+}
+
+// TestAStraightStoryLeavesTheRestToTheSteps that is: what people decide.
+func TestAStraightStoryLeavesTheRestToTheSteps(t *testing.T) {
+	fixture.Stores(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s)
+		req := w.request(models.Decision{Outcome: models.OutcomeWait, Reasons: []string{"the domain asks"}})
+		result, err := w.acts.Issuance.IssueRequest(t.Context(), activities.RequestInput{RequestID: req.ID})
+		if err != nil || result.State != models.RequestReceived || len(w.certificates(req)) != 0 {
+			t.Errorf("%+v, %v, %d certificates", result, err, len(w.certificates(req)))
 		}
 	})
 }

@@ -117,6 +117,10 @@ type OutboxItem struct {
 	CreatedAt  time.Time
 }
 
+// StartPromise is the identifier of the promise to start the story of a
+// request: there is one for each, and who ends the request removes it.
+func StartPromise(id RequestID) OutboxID { return OutboxID(id) }
+
 // OutboxAction says what an OutboxItem promises.
 type OutboxAction string
 

@@ -32,12 +32,12 @@ func NewClient(temporal client.Client) *Client { return &Client{temporal: tempor
 
 // StartOnboarding starts the story of an onboarding request, or finds it.
 func (c *Client) StartOnboarding(ctx context.Context, id models.RequestID, workflowID string) error {
-	return c.start(ctx, workflowID, enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, Onboarding, EnrollInput{RequestID: id})
+	return c.start(ctx, workflowID, enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, Onboarding, EnrollInput{RequestID: id, Straight: true})
 }
 
 // StartEnrollment starts the story of an enrollment that waits, or finds it.
 func (c *Client) StartEnrollment(ctx context.Context, id models.RequestID, workflowID string) error {
-	return c.start(ctx, workflowID, enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, Enrollment, EnrollInput{RequestID: id})
+	return c.start(ctx, workflowID, enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, Enrollment, EnrollInput{RequestID: id, Straight: true})
 }
 
 // Restart starts the story of an unfinished request although an earlier run
@@ -48,7 +48,7 @@ func (c *Client) Restart(ctx context.Context, req *models.Request) error {
 	if req.Kind == models.KindOnboarding {
 		story = Onboarding
 	}
-	return c.start(ctx, req.WorkflowID, enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, story, EnrollInput{RequestID: req.ID})
+	return c.start(ctx, req.WorkflowID, enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, story, EnrollInput{RequestID: req.ID, Straight: true})
 }
 
 // StartAuthority starts the making of a CA, or finds it.

@@ -16,12 +16,13 @@ import (
 // the last one changes no device. Requests that wait for nobody take the
 // inline lane and have no workflow.
 func Enrollment(ctx workflow.Context, in EnrollInput) (EnrollResult, error) {
-	return (&enrollment{id: in.RequestID}).run(ctx)
+	return (&enrollment{id: in.RequestID, straight: in.Straight}).run(ctx)
 }
 
 // enrollment is the state of one story.
 type enrollment struct {
-	id models.RequestID
+	id       models.RequestID
+	straight bool
 }
 
 func (e *enrollment) run(ctx workflow.Context) (EnrollResult, error) {
@@ -44,6 +45,12 @@ func (e *enrollment) run(ctx workflow.Context) (EnrollResult, error) {
 // approve carries out the decision and, where it says so, waits for people.
 func (e *enrollment) approve(ctx workflow.Context) (models.RequestState, error) {
 	var decided decideResult
+	if e.straight {
+		err := workflow.ExecuteLocalActivity(quick(ctx), issuance.IssueRequest, requestInput{RequestID: e.id}).Get(ctx, &decided)
+		if err != nil || models.RequestTransitions.Terminal(decided.State) {
+			return decided.State, err
+		}
+	}
 	if err := workflow.ExecuteLocalActivity(quick(ctx), requests.DecideRequest, requestInput{RequestID: e.id}).Get(ctx, &decided); err != nil {
 		return "", err
 	}

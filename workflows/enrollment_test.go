@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -43,6 +44,7 @@ func newLedger(t *testing.T, env *testsuite.TestWorkflowEnvironment) *ledger {
 	env.OnActivity(a.ConcludeApproval, anything, anything).Return(l.conclude).Maybe()
 	env.OnActivity(a.AbandonRequest, anything, anything).Return(l.abandon).Maybe()
 	env.OnActivity(a.DeliverCertificate, anything, anything).Return(l.deliver).Maybe()
+	env.OnActivity(i.IssueRequest, anything, anything).Return(l.straight).Maybe()
 	env.OnActivity(i.ReserveCertificate, anything, anything).Return(l.reserve).Maybe()
 	env.OnActivity(i.SignCertificate, anything, anything).Return(l.sign).Maybe()
 	env.OnActivity(p.OpenApproval, anything, anything).Return(l.open).Maybe()
@@ -52,6 +54,14 @@ func newLedger(t *testing.T, env *testsuite.TestWorkflowEnvironment) *ledger {
 	env.OnActivity(p.ExpireApproval, anything, anything).Return(l.expire).Maybe()
 	env.OnActivity(p.WithdrawApproval, anything, anything).Return(l.withdraw).Maybe()
 	return l
+}
+
+// straight is what the one step of a story that waits for nobody does.
+func (l *ledger) straight(context.Context, activities.RequestInput) (activities.DecideResult, error) {
+	if l.decision == models.OutcomeIssue && l.inline {
+		l.request = models.RequestIssued
+	}
+	return activities.DecideResult{State: l.request}, l.step("straight")
 }
 
 func (l *ledger) step(name string) error {
@@ -259,5 +269,36 @@ func TestEnrollmentRepeatsWhatMayPass(t *testing.T) {
 	}
 	if signs < 3 {
 		t.Errorf("the token was asked %d times, want several", signs)
+	}
+}
+
+func TestAStraightStoryTakesTheStepsThatAreLeft(t *testing.T) {
+	denied := temporal.NewApplicationErrorWithOptions("domain plant is suspended", models.KindDenied.String(), temporal.ApplicationErrorOptions{NonRetryable: true})
+	for name, test := range map[string]struct {
+		prepare func(*ledger)
+		state   models.RequestState
+		steps   []string
+	}{
+		"none where nobody is waited for": {func(*ledger) {}, models.RequestIssued, []string{"straight"}},
+		"all where the key is elsewhere":  {func(l *ledger) { l.inline = false }, models.RequestIssued, []string{"straight", "decide", "reserve", "sign", "deliver"}},
+		"the refusal":                     {func(l *ledger) { l.decision = models.OutcomeRefuse }, models.RequestRejected, []string{"straight", "decide"}},
+		"the end of what is refused for good": {func(l *ledger) { l.fail["straight"] = denied }, models.RequestFailed,
+			[]string{"straight", "abandon failed: domain plant is suspended"}},
+	} {
+		for story, fn := range stories {
+			t.Run(story+": "+name, func(t *testing.T) {
+				env := new(testsuite.WorkflowTestSuite).NewTestWorkflowEnvironment()
+				l := newLedger(t, env)
+				test.prepare(l)
+				env.ExecuteWorkflow(fn, workflows.EnrollInput{RequestID: "request", Straight: true})
+				var result workflows.EnrollResult
+				if err := env.GetWorkflowResult(&result); err != nil || result.State != test.state {
+					t.Errorf("%+v, %v, want %s", result, err, test.state)
+				}
+				if diff := cmp.Diff(test.steps, l.steps); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
 	}
 }

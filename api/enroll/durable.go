@@ -38,10 +38,35 @@ func (d *Door) durable(ctx context.Context, s *Submission, req *models.Request, 
 		return Answer{}, err
 	}
 	if req.WorkflowID != "" { // empty: a copy came first, when the domain did not ask people yet
+		ended, giveUp := d.cfg.Endings.Await(req.ID)
+		defer giveUp()
 		d.start(ctx, req)
+		d.awaitHere(ctx, req, ended)
 	}
 	return d.join(ctx, req)
 }
+
+// awaitHere waits a moment for a story that goes straight through in this
+// process, and then knows how it ended.
+func (d *Door) awaitHere(ctx context.Context, req *models.Request, ended <-chan struct{}) {
+	if ended == nil || req.Decision.Outcome != models.OutcomeIssue {
+		return
+	}
+	timer := time.NewTimer(min(d.cfg.Wait, patienceHere))
+	defer timer.Stop()
+	select {
+	case <-ended:
+		if now, err := d.cfg.Store.FindRequest(ctx, req.ID); err == nil {
+			*req = *now
+		}
+	case <-timer.C: // another process tells the story, or its way is longer
+	case <-ctx.Done():
+	}
+}
+
+// patienceHere is how long a story that this process began is waited for
+// before the engine is asked about it.
+const patienceHere = time.Second
 
 // writeAttempts bounds how often a request is stored against other changes.
 const writeAttempts = 3
@@ -62,7 +87,7 @@ func (d *Door) accept(ctx context.Context, tx *store.Tx, s *Submission, req *mod
 	if err := d.admitDevice(ctx, tx, s, req); err != nil {
 		return err
 	}
-	promise := models.OutboxItem{Action: action, WorkflowID: req.WorkflowID, SubjectID: string(req.ID), NotBefore: d.cfg.Now().Add(promiseDelay)}
+	promise := models.OutboxItem{ID: models.StartPromise(req.ID), Action: action, WorkflowID: req.WorkflowID, SubjectID: string(req.ID), NotBefore: d.cfg.Now().Add(promiseDelay)}
 	if err := tx.Promise(promise); err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	Store    *store.Store
 	Issuance *activities.Issuance
 	Stories  *workflows.Client
+	Endings  *activities.Endings // of stories that this process tells; nil if it tells none
 	// Wait bounds how long a device waits for its story before it is told to
 	// come back. Default 5 seconds.
 	Wait time.Duration

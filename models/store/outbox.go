@@ -25,7 +25,8 @@ func (tx *Tx) Promise(item models.OutboxItem) error {
 
 // KeepPromise removes an item that was done. Removing it again does nothing.
 func (tx *Tx) KeepPromise(id models.OutboxID) error {
-	return tx.check(tx.session().Where("id = ?", id).Delete(&models.OutboxItem{}).Error, quoted("promise", id))
+	_, err := tx.pipeline([]statement{{text: tx.numbered("DELETE FROM outbox_items WHERE id = ?"), args: []any{string(id)}}}, quoted("promise", id))
+	return err
 }
 
 // PostponePromise counts a failed attempt and says when to try again. An item

@@ -45,6 +45,7 @@ type App struct {
 	engine    *temporald.Engine
 	issuer    *issuer.Local
 	acts      *activities.Set
+	endings   *activities.Endings // nil unless devices and stories are in this process
 	stories   *workflows.Client
 	sealer    *activities.Sealer
 	metrics   *prometheus.Registry
@@ -232,9 +233,12 @@ func (a *App) openActivities(context.Context) error {
 		return err
 	}
 	a.issuer = issuer.NewLocal(a.keys)
+	if a.cfg.Role == RoleAll {
+		a.endings = new(activities.Endings)
+	}
 	a.acts = activities.New(activities.Config{
 		Store: a.store, Issuer: a.issuer, Builder: pki.NewBuilder(), PublicURL: a.cfg.PublicURL,
-		CRLValidity: validity.Std(), Now: time.Now, Fault: a.fault(), Logger: a.log,
+		CRLValidity: validity.Std(), Now: time.Now, Fault: a.fault(), Endings: a.endings, Logger: a.log,
 	})
 	a.stories = workflows.NewClient(a.engine.Client())
 	return nil

@@ -30,7 +30,7 @@ func (a *App) interfaces(mounts *server.Config) {
 	guard := a.guard()
 	a.logins.Guard = guard
 	door := enroll.New(enroll.Config{
-		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Wait: a.cfg.EnrollWait, Backlog: a.cfg.EnrollBacklog, Guard: guard, People: a.people.Issued, Now: time.Now,
+		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Endings: a.endings, Wait: a.cfg.EnrollWait, Backlog: a.cfg.EnrollBacklog, Guard: guard, People: a.people.Issued, Now: time.Now,
 		Fault: a.fault(), Logger: a.log,
 	})
 	a.deliver = enroll.NewDeliveries(enroll.DeliveryConfig{Door: door, Sealer: a.keySealer, Signer: a.signKeys, Life: a.cfg.DeliveryLife})

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+
+package activities
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"time"
+
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/store"
+)
+
+// IssueRequest takes a request that waits for nobody to its end at once: what
+// DecideRequest, ReserveCertificate, SignCertificate and DeliverCertificate do
+// step by step, in two transactions instead of five. Intent comes first here,
+// too: the reservation is committed before anything is signed.
+//
+// Whatever is not as simple is left as it is, for the steps: a request that
+// people decide, that is refused, that an earlier attempt has begun, or whose
+// CA has its key outside of this process. The result says where it stands.
+func (i *Issuance) IssueRequest(ctx context.Context, in RequestInput) (DecideResult, error) {
+	req, err := i.cfg.Store.FindRequest(ctx, in.RequestID)
+	if err != nil {
+		return DecideResult{}, err
+	}
+	if req.State != models.RequestReceived || req.Decision.Outcome != models.OutcomeIssue {
+		return DecideResult{State: req.State, Wait: req.State == models.RequestWaiting}, nil
+	}
+	facts, err := i.Facts(ctx, req)
+	if err != nil || !i.cfg.Issuer.InProcess(facts.CA) {
+		return DecideResult{State: req.State}, err
+	}
+	defer i.cfg.Endings.tell(req.ID) // or that it takes longer
+	i.cfg.Fault(FaultBeforeReserve)
+	cert, err := i.decideAndReserve(ctx, req, facts)
+	if err != nil || cert == nil {
+		return DecideResult{State: req.State}, err
+	}
+	i.cfg.Fault(FaultAfterReserve)
+	// From here on it goes through: a signature may exist.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), straightTime)
+	defer cancel()
+	state, err := i.signAndDeliver(ctx, req.ID, cert, facts.CA)
+	return DecideResult{State: state}, err
+}
+
+// straightTime bounds what is done once a certificate is reserved; the steps
+// take over from there.
+const straightTime = 8 * time.Second
+
+// decideAndReserve carries out the decision and stores the reservation in one
+// transaction. It returns nil if somebody else was at the request meanwhile.
+func (i *Issuance) decideAndReserve(ctx context.Context, req *models.Request, facts *Facts) (*models.Certificate, error) {
+	if err := i.stillTheirs(ctx, req, facts.Device); err != nil {
+		return nil, err
+	}
+	cert, limits, err := i.prepare(ctx, req, facts)
+	if err != nil {
+		return nil, err
+	}
+	cert.Attempts = 1 // the signature follows at once
+	reserved := false
+	err = i.cfg.write(ctx, func(tx *store.Tx) error {
+		now, err := tx.FindRequest(ctx, req.ID)
+		if reserved = false; err != nil || now.State != models.RequestReceived {
+			return err
+		}
+		if reserved, err = tx.ReserveCertificate(cert); err != nil || !reserved {
+			return err
+		}
+		if err := hold(tx, cert, limits); err != nil {
+			return err
+		}
+		for _, state := range []models.RequestState{models.RequestApproved, models.RequestReserved} {
+			now.State = state
+			if err := tx.SaveRequest(now); err != nil {
+				return err
+			}
+		}
+		if err := tx.Audit(requestEvent(now, "request.approved", reasons(now.Decision.Reasons))); err != nil {
+			return err
+		}
+		return tx.Audit(certificateEvent(now, cert, "certificate.reserved"))
+	})
+	if err != nil || !reserved {
+		return nil, err
+	}
+	return cert, nil
+}
+
+// signAndDeliver signs the reserved bytes, then records the certificate and
+// ends the request in one transaction. If another attempt recorded first, the
+// request is left to the steps.
+func (i *Issuance) signAndDeliver(ctx context.Context, id models.RequestID, cert *models.Certificate, ca *models.CA) (models.RequestState, error) {
+	der, err := i.cfg.Issuer.Issue(ctx, ca, cert.TBS)
+	if err != nil {
+		return models.RequestReserved, err
+	}
+	i.cfg.Fault(FaultAfterSign)
+	sum := sha256.Sum256(der)
+	state := models.RequestReserved
+	err = i.cfg.write(ctx, func(tx *store.Tx) error {
+		won, err := tx.RecordCertificate(cert.ID, der, hex.EncodeToString(sum[:]))
+		if err != nil || !won {
+			return err
+		}
+		req, err := tx.FindRequest(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := tx.Audit(certificateEvent(req, cert, "certificate.issued")); err != nil {
+			return err
+		}
+		if req.State == models.RequestReserved {
+			err = deliver(ctx, tx, req, i.cfg)
+		}
+		state = req.State
+		return err
+	})
+	if err == nil {
+		i.cfg.Fault(FaultAfterRecord)
+	}
+	return state, err
+}
+
+// Endings tells those in this process who wait for a request that it has
+// ended, sooner than the workflow engine can. The nil value tells nobody.
+type Endings struct {
+	mu      sync.Mutex
+	waiting map[models.RequestID]chan struct{}
+}
+
+// Await returns a channel that is closed when the request ends in this
+// process, and what gives up waiting. One caller waits for a request at a time.
+func (e *Endings) Await(id models.RequestID) (ended <-chan struct{}, giveUp func()) {
+	if e == nil {
+		return nil, func() {}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.waiting == nil {
+		e.waiting = map[models.RequestID]chan struct{}{}
+	}
+	c := make(chan struct{})
+	e.waiting[id] = c
+	return c, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.waiting[id] == c {
+			delete(e.waiting, id)
+		}
+	}
+}
+
+func (e *Endings) tell(id models.RequestID) {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c := e.waiting[id]; c != nil {
+		delete(e.waiting, id)
+		close(c)
+	}
+}
