@@ -149,7 +149,7 @@ func (g *Guard) Try(ctx context.Context, a Attempt, prove func() error) error {
 		return prove()
 	}
 	t := g.ticket(a)
-	if wait, outcome := g.admit(t); wait > 0 {
+	if wait, outcome := g.admitInTurn(ctx, t); wait > 0 {
 		g.cfg.Observe(a.Method, outcome)
 		return models.Errorf(models.KindLimited, "too many failed attempts; wait before the next one").After(wait)
 	}
@@ -215,6 +215,33 @@ func network(address string) netip.Prefix {
 	return prefix
 }
 
+// outcomeBusy is that of an attempt which waits for others of its principal
+// that are under way: together they may be the last that it has. Turns are
+// tried again turnPause later, at most turns times.
+const (
+	outcomeBusy = "busy"
+	turnPause   = 10 * time.Millisecond
+	turns       = 200
+)
+
+// admitInTurn is admit for a principal that does many things at once: the
+// copies of an honest request take turns instead of being refused.
+func (g *Guard) admitInTurn(ctx context.Context, t ticket) (time.Duration, string) {
+	wait, outcome := g.admit(t)
+	for n := 0; outcome == outcomeBusy && n < turns; n++ {
+		select {
+		case <-ctx.Done():
+			return wait, OutcomeLocked
+		case <-time.After(turnPause):
+		}
+		wait, outcome = g.admit(t)
+	}
+	if outcome == outcomeBusy {
+		outcome = OutcomeLocked
+	}
+	return wait, outcome
+}
+
 // admit returns how long to wait and why, or zero and counts the attempt as
 // under way.
 func (g *Guard) admit(t ticket) (time.Duration, string) {
@@ -234,7 +261,7 @@ func (g *Guard) admit(t ticket) (time.Duration, string) {
 	case now.Before(p.locked):
 		return p.locked.Sub(now), OutcomeLocked
 	case !proven && p.trying > 0 && p.failures+p.trying >= g.cfg.Failures:
-		return time.Second, OutcomeLocked // those under way may be the last that it has
+		return time.Second, outcomeBusy
 	}
 	if wait := g.admitAddress(t, now, p.failures == 0); wait > 0 && !proven {
 		return wait, OutcomeLimited

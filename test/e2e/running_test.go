@@ -239,10 +239,10 @@ func TestKeysStayOnTheToken(t *testing.T) {
 	if err != nil {
 		t.Fatalf("pkcs11-tool: %v\n%s", err, out)
 	}
-	if n := strings.Count(string(out), "Private Key Object"); n != 2 {
-		t.Errorf("%d private keys on the token, want those of the root and the issuing CA:\n%s", n, out)
+	if n := strings.Count(string(out), "Private Key Object"); n != 3 {
+		t.Errorf("%d private keys on the token, want those of the root, the issuing CA and the audit log:\n%s", n, out)
 	}
-	if strings.Count(string(out), "never extractable") != 2 || strings.Count(string(out), "sensitive, always sensitive") != 2 {
+	if strings.Count(string(out), "never extractable") != 3 || strings.Count(string(out), "sensitive, always sensitive") != 3 {
 		t.Errorf("the keys on the token can be read:\n%s", out)
 	}
 	if keys, _ := filepath.Glob(filepath.Join(i.dir, "keys", "*.key")); len(keys) != 0 {
