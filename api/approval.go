@@ -38,6 +38,7 @@ type ApprovalDecision struct {
 	Step      string         `json:"step" example:"operator"`
 	Decision  models.Verdict `json:"decision"`
 	Comment   string         `json:"comment,omitempty"`
+	Void      bool           `json:"void,omitzero" doc:"the operator was disabled meanwhile: it counts no more"`
 	CreatedAt time.Time      `json:"created_at"`
 }
 

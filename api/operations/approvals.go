@@ -4,6 +4,7 @@ package operations
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/trustloom/trustloom/api"
@@ -76,7 +77,7 @@ func (o *Operations) fullApproval(ctx context.Context, row *models.Approval) (*a
 			step = row.Steps[d.Step].Name
 		}
 		out.Decisions = append(out.Decisions, api.ApprovalDecision{
-			Operator: d.OperatorName, Step: step, Decision: d.Verdict, Comment: d.Comment, CreatedAt: d.CreatedAt,
+			Operator: d.OperatorName, Step: step, Decision: d.Verdict, Comment: d.Comment, Void: d.Void, CreatedAt: d.CreatedAt,
 		})
 	}
 	return &out, nil
@@ -102,6 +103,9 @@ func (o *Operations) DecideApproval(ctx context.Context, who Caller, id string, 
 		}
 		return o.decide(ctx, tx, who, row, in)
 	})
+	if errors.Is(err, errOwn) {
+		o.auditOwn(ctx, who, row)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +115,9 @@ func (o *Operations) DecideApproval(ctx context.Context, who Caller, id string, 
 
 func (o *Operations) decide(ctx context.Context, tx *store.Tx, who Caller, row *models.Approval, in api.DecisionCreation) error {
 	if err := checkSubject(ctx, tx, row, in.SubjectSHA256); err != nil {
+		return err
+	}
+	if err := checkOthers(ctx, tx, who, row, in.Decision); err != nil {
 		return err
 	}
 	if err := checkOneWord(ctx, tx, who, row); err != nil {
@@ -163,6 +170,31 @@ func checkSubject(ctx context.Context, tx *store.Tx, row *models.Approval, seen 
 		return models.Errorf(models.KindConflict, "approval %s is about another request than subject_sha256 says", row.ID)
 	}
 	return nil
+}
+
+// errOwn is the refusal of people who approve what they asked for themselves.
+var errOwn = models.Errorf(models.KindDenied, "you asked for this yourself; another person has to approve it")
+
+// checkOthers refuses the approval of a request by the operator who made it.
+// To reject it is to withdraw it, which is fine.
+func checkOthers(ctx context.Context, tx *store.Tx, who Caller, row *models.Approval, verdict models.Verdict) error {
+	request, err := tx.FindRequest(ctx, row.RequestID)
+	if err != nil {
+		return err
+	}
+	if verdict == models.VerdictApprove && request.AuthMethod == models.AuthOperator && request.AuthSubject == who.Name {
+		return errOwn
+	}
+	return nil
+}
+
+// auditOwn notes that somebody tried; the transaction that refused it is gone.
+func (o *Operations) auditOwn(ctx context.Context, who Caller, row *models.Approval) {
+	event := who.event("approval.refused", "approval", string(row.ID), "reason", errOwn.Public)
+	event.DomainID, event.DeviceID, event.RequestID, event.WorkflowID = row.DomainID, row.DeviceID, row.RequestID, row.WorkflowID
+	if err := o.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.Audit(event) }); err != nil {
+		o.logger.ErrorContext(ctx, "refused approval not audited", "request_id", who.RequestID, "error", err)
+	}
 }
 
 // checkOneWord refuses a second word of the same person. The unique index of

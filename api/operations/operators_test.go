@@ -281,3 +281,32 @@ func TestCertificatesOfOperators(t *testing.T) {
 		refuses(t, "a CRL that is out of date", err, models.KindUnavailable)
 	})
 }
+
+func TestNobodyApprovesWhatTheyAskedFor(t *testing.T) {
+	plants(t, func(t *testing.T, p *fixture.Plant) {
+		ctx := t.Context()
+		olga, nora := p.Caller(t, "olga", models.RoleAdmin), p.Caller(t, "nora", models.RoleApprover)
+		request, err := p.Store.FindRequest(ctx, p.Alpha.Request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		site := p.Alpha
+		site.Request, site.Approval = p.WaitingFor(t, site, func(r *models.Request) { r.AuthMethod, r.AuthSubject = models.AuthOperator, "olga" })
+		id, approve := string(site.Approval), api.DecisionCreation{Decision: models.VerdictApprove}
+		_, err = p.Ops.DecideApproval(ctx, olga, id, approve)
+		refuses(t, "one's own request", err, models.KindDenied)
+		if _, err := p.Ops.DecideApproval(ctx, nora, id, approve); err != nil {
+			t.Errorf("somebody else: %v", err)
+		}
+		if _, err := p.Ops.DecideApproval(ctx, olga, id, api.DecisionCreation{Decision: models.VerdictReject, Comment: "not needed"}); err != nil {
+			t.Errorf("rejecting one's own: %v", err)
+		}
+		if _, err := p.Ops.DecideApproval(ctx, olga, string(p.Alpha.Approval), approve); err != nil {
+			t.Errorf("a device's request (%s): %v", request.AuthMethod, err)
+		}
+		events, _, err := p.Store.ListEvents(ctx, store.EventFilter{Action: "approval.refused"})
+		if err != nil || len(events) != 1 || events[0].Actor != "operator:olga" || events[0].RequestID != site.Request {
+			t.Errorf("events %+v, %v", events, err)
+		}
+	})
+}
