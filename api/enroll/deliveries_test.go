@@ -434,3 +434,27 @@ func TestASealedKeyOpensForItsOwnDeliveryOnly(t *testing.T) {
 		t.Errorf("the key of another delivery opens: %v", err)
 	}
 }
+
+// What changed between the order and the handing over counts.
+func TestNothingIsHandedOverToAClosedDevice(t *testing.T) {
+	for name, change := range map[string]func(d *depot, row *models.Delivery){
+		"a suspended device": func(d *depot, _ *models.Delivery) {
+			d.changeDevice("drive-08", func(r *models.Device) { r.State = models.DeviceSuspended })
+		},
+		"a decommissioned device": func(d *depot, _ *models.Delivery) {
+			d.changeDevice("drive-08", func(r *models.Device) { r.State = models.DeviceDecommissioned })
+		},
+		"a revoked certificate": func(d *depot, row *models.Delivery) {
+			d.write(func(tx *store.Tx) error { return tx.RevokeCertificate(row.CertificateID, "keyCompromise", d.now) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDepot(t)
+			row, code := d.ready("drive-08", models.DeliverByDownload)
+			change(d, row)
+			if _, err := d.redeem("drive-08", code); models.KindOf(err) != models.KindDenied {
+				t.Errorf("the answer is %v", err)
+			}
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/policy"
 	"github.com/trustloom/trustloom/models/store"
 )
 
@@ -197,13 +198,19 @@ func (d *Deliveries) open(ctx context.Context, row *models.Delivery) (*parcel, *
 	if err != nil {
 		return nil, nil, err
 	}
-	leaf, err := x509.ParseCertificate(cert.DER)
-	if err != nil {
-		return nil, nil, fmt.Errorf("parse certificate %s: %w", cert.ID, err)
-	}
 	device, err := s.FindDevice(ctx, row.DeviceID)
 	if err != nil {
 		return nil, nil, err
+	}
+	if why := policy.Closed(device); why != "" {
+		return nil, nil, models.Errorf(models.KindDenied, "%s: it gets no keys", why)
+	}
+	if cert.State != models.CertificateIssued {
+		return nil, nil, models.Errorf(models.KindDenied, "the certificate of this key is revoked; withdraw the delivery and order a new one")
+	}
+	leaf, err := x509.ParseCertificate(cert.DER)
+	if err != nil {
+		return nil, nil, fmt.Errorf("parse certificate %s: %w", cert.ID, err)
 	}
 	chain, err := d.door.chain(ctx, cert.IssuerCAID)
 	if err != nil {
