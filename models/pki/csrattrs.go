@@ -42,8 +42,24 @@ var (
 	oidExtensionTemplate = stdasn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 62} // id-aa-extensionReqTemplate
 	oidRSAEncryption     = stdasn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
 	oidECPublicKey       = stdasn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
-	oidEd25519Key        = stdasn1.ObjectIdentifier{1, 3, 101, 112}
 )
+
+// wantedPlain are the keys whose algorithm says everything (RFC 8410 §3,
+// RFC 9881 §2).
+var wantedPlain = map[models.KeyAlgorithm]stdasn1.ObjectIdentifier{
+	models.Ed25519: {1, 3, 101, 112},
+	models.MLDSA44: {2, 16, 840, 1, 101, 3, 4, 3, 17}, models.MLDSA65: {2, 16, 840, 1, 101, 3, 4, 3, 18}, models.MLDSA87: {2, 16, 840, 1, 101, 3, 4, 3, 19},
+}
+
+// plainNamed returns the key whose algorithm has an identifier, or "".
+func plainNamed(oid stdasn1.ObjectIdentifier) models.KeyAlgorithm {
+	for name, known := range wantedPlain {
+		if oid.Equal(known) {
+			return name
+		}
+	}
+	return ""
+}
 
 var wantedCurves = map[models.KeyAlgorithm]stdasn1.ObjectIdentifier{
 	models.ECP256: {1, 2, 840, 10045, 3, 1, 7}, models.ECP384: {1, 3, 132, 0, 34}, models.ECP521: {1, 3, 132, 0, 35},
@@ -100,8 +116,8 @@ func addKeyAttribute(b *cryptobyte.Builder, key models.KeyAlgorithm) {
 		value.AddASN1Int64(int64(wantedRSA[key]))
 		encoded, _ := value.Bytes()
 		b.AddBytes(csrAttribute(oidRSAEncryption, encoded))
-	case key == models.Ed25519:
-		b.AddBytes(csrAttribute(oidEd25519Key))
+	case wantedPlain[key] != nil:
+		b.AddBytes(csrAttribute(wantedPlain[key]))
 	}
 }
 
@@ -161,7 +177,7 @@ func addRDNTemplate(b *cryptobyte.Builder, a Attribute) error {
 // addKeyTemplate adds the kind of key; the size of an RSA key is that of a
 // modulus which means nothing else.
 func addKeyTemplate(b *cryptobyte.Builder, key models.KeyAlgorithm) {
-	if wantedCurves[key] == nil && wantedRSA[key] == 0 && key != models.Ed25519 {
+	if wantedCurves[key] == nil && wantedRSA[key] == 0 && wantedPlain[key] == nil {
 		return
 	}
 	b.AddASN1(der.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
@@ -174,7 +190,7 @@ func addKeyTemplate(b *cryptobyte.Builder, key models.KeyAlgorithm) {
 				b.AddASN1ObjectIdentifier(oidRSAEncryption)
 				b.AddASN1NULL()
 			default:
-				b.AddASN1ObjectIdentifier(oidEd25519Key)
+				b.AddASN1ObjectIdentifier(wantedPlain[key])
 			}
 		})
 		if bits := wantedRSA[key]; bits != 0 {

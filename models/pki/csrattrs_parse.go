@@ -112,8 +112,8 @@ func (c *CSRAttrs) attribute(oid stdasn1.ObjectIdentifier, values cryptobyte.Str
 		if !values.Empty() && values.ReadASN1Integer(&bits) {
 			c.Key = rsaNamed(bits)
 		}
-	case oid.Equal(oidEd25519Key):
-		c.Key = models.Ed25519
+	case plainNamed(oid) != "":
+		c.Key = plainNamed(oid)
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func parseTemplate(values cryptobyte.String) (c CSRAttrs, err error) {
 			return CSRAttrs{}, malformed
 		}
 		switch {
-		case oid.Equal(oidECPublicKey), oid.Equal(oidRSAEncryption), oid.Equal(oidEd25519Key): // the key has its own place
+		case oid.Equal(oidECPublicKey), oid.Equal(oidRSAEncryption), plainNamed(oid) != "": // the key has its own place
 		default:
 			if err := c.attribute(oid, values); err != nil {
 				return CSRAttrs{}, err
@@ -220,8 +220,8 @@ func (c *CSRAttrs) key(spki cryptobyte.String) bool {
 			return false
 		}
 		c.Key = curveNamed(curve)
-	case oid.Equal(oidEd25519Key):
-		c.Key = models.Ed25519
+	case plainNamed(oid) != "":
+		c.Key = plainNamed(oid)
 	case oid.Equal(oidRSAEncryption) && !spki.Empty():
 		var bits []byte
 		var key cryptobyte.String
