@@ -55,8 +55,8 @@ func withAgent(t testing.TB, d *device) *agentDevice {
 certificates:
   - name: web
     profile: tls_server
-    subject: {common_name: web.plant.example}
-    sans: ["dns:web.plant.example", "ip:192.0.2.7"]
+    subject: {common_name: `+d.name+`.plant.example}
+    sans: ["dns:`+d.name+`.plant.example", "ip:192.0.2.7"]
     files: {key: web.key, fullchain: web.pem}
     hook: {command: [sh, `+d.path("verdict")+`], timeout: 10s}
 `)
@@ -162,6 +162,7 @@ func TestAgent(t *testing.T) {
 		root := must(os.ReadFile(d.path("acme-root.pem")))(t)
 		must(p.api.CreateTruststore(background(), api.TruststoreCreation{Name: "acme", PEM: string(root)}))(t)
 		must(p.api.CreateRegistration(background(), api.RegistrationCreation{Name: "acme", Truststore: "acme", Domain: p.domain, SerialPattern: `SN-\d{4}`}))(t)
+		d.name = "acme-sn-4711" // as the registration will name it
 		b := withAgent(t, d)
 		b.agent(0, "enroll")
 		b.serial()
@@ -182,7 +183,7 @@ func onboardAndRenew(t *testing.T, a *agentDevice) {
 	if out := a.agent(0, "status"); strings.Count(out, " ok ") != 2 {
 		t.Errorf("the status is\n%s", out)
 	}
-	if out := a.agent(0, "status", "-o", "json"); !strings.Contains(out, `"dns:web.plant.example"`) || !strings.Contains(out, `"renews_at"`) {
+	if out := a.agent(0, "status", "-o", "json"); !strings.Contains(out, `"dns:press-01.plant.example"`) || !strings.Contains(out, `"renews_at"`) {
 		t.Errorf("the status is\n%s", out)
 	}
 	a.agent(0, "renew") // nothing is due
@@ -271,95 +272,4 @@ func agentWaits(t *testing.T, p *plant) {
 		t.Fatalf("the agent did not get its certificate: %v\n%s", err, log)
 	}
 	a.serial()
-}
-
-// shorten gives a shipped profile another lifetime.
-func (p *plant) shorten(t testing.TB, profile, from, to string) {
-	t.Helper()
-	shipped := must(p.api.FindProfile(background(), profile, 0))(t)
-	document := strings.Replace(string(shipped.Document), `"`+from+`"`, `"`+to+`"`, 1)
-	if document == string(shipped.Document) {
-		t.Fatalf("profile %s is not valid for %s: %s", profile, from, document)
-	}
-	must(p.api.PutProfile(background(), profile, api.ProfileVersion{Document: []byte(document)}))(t)
-}
-
-const (
-	soakAgents   = 10
-	soakTime     = 40 * time.Second
-	soakLifetime = "20s"
-)
-
-// Acceptance 9 in small: agents with short-lived certificates, and a server
-// that is killed and started meanwhile.
-func TestNoCertificateExpiresInUse(t *testing.T) {
-	p := newPlant(t, start(t), models.StoreSoftware)
-	p.shorten(t, "domain_credential", "365d", soakLifetime)
-	p.shorten(t, "tls_server", "90d", soakLifetime)
-	var agents []*agentDevice
-	for i := range soakAgents {
-		a := withAgent(t, p.register(t, fmt.Sprintf("soak-%02d", i)))
-		agents = append(agents, a)
-		defer a.runs()()
-	}
-	seen := map[string]map[string]bool{}
-	restart := time.Now().Add(soakTime / 3)
-	for end := time.Now().Add(soakTime); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if !restart.IsZero() && time.Now().After(restart) {
-			restart = time.Time{}
-			p.kill()
-			p.launch()
-		}
-		for _, a := range agents {
-			a.inUse(t, seen)
-		}
-	}
-	for _, a := range agents {
-		for _, name := range []string{"domain", "web"} {
-			if n := len(seen[a.name+" "+name]); n < 3 {
-				t.Errorf("%s had %d certificates for %s in %s, want 3 at least", a.name, n, name, soakTime)
-			}
-		}
-	}
-}
-
-// runs starts 'trustloom-agent run'; what it returns ends it by SIGTERM.
-func (a *agentDevice) runs() (stop func()) {
-	a.t.Helper()
-	cmd, log := a.command("run"), &logBuffer{}
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		a.t.Fatal(err)
-	}
-	return func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			a.t.Errorf("the agent of %s ended with %v", a.name, err)
-		}
-		if a.t.Failed() {
-			a.t.Logf("log of %s:\n%s", a.name, tail(log.String(), 20))
-		}
-	}
-}
-
-// inUse looks at the pairs of an agent as a program does that starts now.
-func (a *agentDevice) inUse(t *testing.T, seen map[string]map[string]bool) {
-	for _, name := range []string{"domain", "web"} {
-		key := a.name + " " + name
-		now := time.Now()
-		pair, err := a.pair(name)
-		switch {
-		case errors.Is(err, os.ErrNotExist) && seen[key] == nil:
-			continue // not onboarded yet
-		case err != nil:
-			t.Errorf("%s: %v", key, err)
-			continue
-		case now.After(pair.Leaf.NotAfter):
-			t.Errorf("%s expired in use, at %s", key, pair.Leaf.NotAfter)
-		}
-		if seen[key] == nil {
-			seen[key] = map[string]bool{}
-		}
-		seen[key][pair.Leaf.SerialNumber.Text(16)] = true
-	}
 }
