@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -26,7 +27,42 @@ func benchCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(benchEnrollCommand())
+	cmd.AddCommand(benchEnrollCommand(), benchListsCommand())
+	return cmd
+}
+
+func benchListsCommand() *cobra.Command {
+	var cfg bench.ListsConfig
+	var output string
+	cmd := &cobra.Command{
+		Use:   "lists",
+		Short: "Measure first pages of lists in a full database",
+		Long: `Fill a database of its own with certificates and measure how long the first page
+of the list takes under every filter, next to finding one by its identifier. Of
+the certificates three tenths have expired, one tenth are revoked. The database
+is gone afterwards. A million certificates take some minutes to store.`,
+		Example: `  trustloomd bench lists --rows 1000000
+  trustloomd bench lists --database-url postgres://trustloom:secret@127.0.0.1/bench -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cfg.Rows < 1000 || output != "table" && output != "json" {
+				return errors.New("--rows has to be 1000 at least, and --output table or json")
+			}
+			cfg.Progress = cmd.ErrOrStderr()
+			report, err := bench.RunLists(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if output == "table" {
+				return report.WriteTable(cmd.OutOrStdout())
+			}
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+		},
+	}
+	cmd.Flags().IntVar(&cfg.Rows, "rows", 1_000_000, "how many certificates to store")
+	cmd.Flags().StringVar(&cfg.DatabaseURL, "database-url", "", "postgres://user:password@host/name (default SQLite)")
+	cmd.Flags().StringVar(&cfg.Dir, "dir", os.TempDir(), "where the data directory is made")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
 	return cmd
 }
 

@@ -154,14 +154,9 @@ func (tx *Tx) flushEvents() error {
 
 // insertAll inserts events, which never conflict with any.
 func (tx *Tx) insertAll(events []*models.Event) error {
-	var list []statement
-	for len(events) > 0 {
-		n := tx.chunk(len(events))
-		s, err := insertOf(tx, events[:n])
-		if err != nil {
-			return err
-		}
-		list, events = append(list, s), events[n:]
+	list, err := insertsOf(tx, events)
+	if err != nil {
+		return err
 	}
 	counts, err := tx.pipeline(list, "events")
 	for i, n := range counts {

@@ -149,6 +149,8 @@ CREATE INDEX certificates_imported ON public.certificates USING btree (id) WHERE
 CREATE UNIQUE INDEX certificates_pkey ON public.certificates USING btree (id)
 CREATE UNIQUE INDEX certificates_request_key_key ON public.certificates USING btree (request_key)
 CREATE INDEX certificates_revoked ON public.certificates USING btree (issuer_key_id, id) WHERE (state = 'revoked'::text)
+CREATE INDEX certificates_revoked_domain ON public.certificates USING btree (domain_id, id) WHERE (state = 'revoked'::text)
+CREATE INDEX certificates_revoked_id ON public.certificates USING btree (id) WHERE (state = 'revoked'::text)
 CREATE UNIQUE INDEX certificates_serial_issuer_key_id_key ON public.certificates USING btree (serial, issuer_key_id)
 CREATE INDEX certificates_spki ON public.certificates USING btree (spki_sha256)
 CREATE INDEX certificates_unrecorded ON public.certificates USING btree (id) WHERE (state = ANY (ARRAY['reserved'::text, 'signing'::text]))

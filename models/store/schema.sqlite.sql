@@ -135,6 +135,8 @@ CREATE INDEX certificates_expiry ON certificates (not_after);
 CREATE INDEX certificates_fingerprint ON certificates (fingerprint) WHERE fingerprint <> '';
 CREATE INDEX certificates_imported ON certificates (id) WHERE origin = 'imported';
 CREATE INDEX certificates_revoked ON certificates (issuer_key_id, id) WHERE state = 'revoked';
+CREATE INDEX certificates_revoked_domain ON certificates (domain_id, id) WHERE state = 'revoked';
+CREATE INDEX certificates_revoked_id ON certificates (id) WHERE state = 'revoked';
 CREATE INDEX certificates_spki ON certificates (spki_sha256);
 CREATE INDEX certificates_unrecorded ON certificates (id) WHERE state IN ('reserved', 'signing');
 CREATE TABLE claims (
