@@ -5,7 +5,9 @@ package models
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Kind says what went wrong in terms of who has to act. The list is closed:
@@ -61,9 +63,40 @@ type Error struct {
 	Cause      error
 }
 
-// Errorf returns an Error whose public text is formatted as by fmt.Sprintf.
+// The bounds of texts, in bytes. Much of them may be what a stranger sent.
+const (
+	maxPublic = 4 << 10
+	maxCause  = 4 << 10
+)
+
+// Errorf returns an Error whose public text is formatted as by fmt.Sprintf. It
+// is cut where it is very long, and has a question mark for each character that
+// could move a cursor, turn the direction of writing, or not be seen at all.
 func Errorf(kind Kind, format string, args ...any) *Error {
-	return &Error{Kind: kind, Public: fmt.Sprintf(format, args...)}
+	return &Error{Kind: kind, Public: short(plain(fmt.Sprintf(format, args...)), maxPublic)}
+}
+
+func plain(s string) string {
+	for i := range len(s) { // nearly always all of it is
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return strings.Map(shown, s)
+		}
+	}
+	return s
+}
+
+func shown(r rune) rune {
+	if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+		return r
+	}
+	return '?'
+}
+
+func short(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
 // Because returns a copy of e with its cause set.
@@ -85,7 +118,7 @@ func (e *Error) Error() string {
 	if e.Cause == nil {
 		return e.Kind.String() + ": " + e.Public
 	}
-	return e.Kind.String() + ": " + e.Public + ": " + e.Cause.Error()
+	return e.Kind.String() + ": " + e.Public + ": " + short(e.Cause.Error(), maxCause)
 }
 
 // Unwrap returns the cause, so that errors.Is and errors.As look behind e.

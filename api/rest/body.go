@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"github.com/trustloom/trustloom/models"
 )
@@ -122,7 +123,7 @@ func bodyError(err error) error {
 // back to it.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0xfffd {
+		if !unicode.IsPrint(r) || r == 0xfffd {
 			return '?'
 		}
 		return r

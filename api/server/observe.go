@@ -29,7 +29,7 @@ func Observe(log *slog.Logger, next http.Handler) http.Handler {
 		w.Header().Set(RequestIDHeader, id)
 		seen, begun := &statusWriter{ResponseWriter: w, status: http.StatusOK}, time.Now()
 		next.ServeHTTP(seen, r)
-		log.Info("answered", "method", r.Method, "path", clip(r.URL.Path), "status", seen.status,
+		log.Info("answered", "method", clip(r.Method), "path", clip(r.URL.EscapedPath()), "status", seen.status,
 			"took", time.Since(begun).Round(time.Microsecond), "request_id", id, "address", r.RemoteAddr)
 	})
 }

@@ -94,7 +94,7 @@ func (s *responder) log(r *http.Request, requestID string, status int, err error
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	s.logger.LogAttrs(r.Context(), level, "EST request refused", slog.Int("status", status), slog.String("method", r.Method),
+	s.logger.LogAttrs(r.Context(), level, "EST request refused", slog.Int("status", status), slog.String("method", clip(r.Method)),
 		slog.String("path", clip(r.URL.EscapedPath())), slog.String("remote", r.RemoteAddr), slog.String("request_id", requestID),
 		slog.String("error", err.Error()))
 }
