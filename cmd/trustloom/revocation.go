@@ -74,7 +74,7 @@ stays.`,
 			return err
 		}
 		in := certificateFile(data)
-		r, err := client.PutForeignCRL(ctx, args[0], api.CRLUpload{PEM: in.PEM, DER: in.DER})
+		r, err := client.PutForeignCRL(ctx, args[0], api.CRLUpload(in))
 		if err != nil {
 			return err
 		}

@@ -53,6 +53,9 @@ type App struct {
 	logins    operations.Logins
 	closers   []func() error
 	fatal     context.CancelCauseFunc // ends the process, with the reason
+
+	remembered   memory // used by the goroutine that seals only
+	rememberedAt time.Time
 }
 
 // Run builds the process that cfg describes and serves until ctx ends. It
@@ -98,6 +101,7 @@ func (a *App) open(ctx context.Context) error {
 		{"claim the data directory", a.openDataDir},
 		{"open the listeners", a.openListeners},
 		{"open the database", a.openStore},
+		{"compare the database with what was seen of it", a.checkMemory},
 		{"open the key stores", a.openKeys},
 		{"start the workflow engine", a.openEngine},
 		{"build the activities", a.openActivities},

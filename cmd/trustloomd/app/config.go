@@ -76,11 +76,13 @@ type Config struct {
 	OIDCCA             string
 	SessionLifetime    time.Duration
 	EnrollBacklog      int
-	DeliveryLife       time.Duration
-	LogLevel           string
-	LogFormat          string
-	Fault              string // from the environment only, see fault.go
-	Version            string // of the program
+
+	AcceptOlderDatabase bool
+	DeliveryLife        time.Duration
+	LogLevel            string
+	LogFormat           string
+	Fault               string // from the environment only, see fault.go
+	Version             string // of the program
 }
 
 // The roles of a process.
@@ -122,6 +124,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.AuditHeadInterval, "audit-head-interval", time.Hour, "how often the head of the audit log is signed; also at every stop")
 	fs.DurationVar(&c.EnrollWait, "enroll-wait", 5*time.Second, "how long a device waits for its workflow before it is told to come back")
 	c.bindAccess(fs)
+	fs.BoolVar(&c.AcceptOlderDatabase, "accept-older-database", false, "start although the database was restored to an earlier state")
 	fs.IntVar(&c.EnrollBacklog, "enroll-backlog", 1000, "how many accepted requests may wait for a workflow engine that is away")
 	fs.DurationVar(&c.DeliveryLife, "delivery-life", models.DeliveryLife, "how long a key that was made for a device can be fetched, 5m to 168h")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")

@@ -79,11 +79,13 @@ func (a *App) seal(ctx context.Context) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastHeadTime)
 			a.signHead(last)
 			cancel()
+			a.remember(ctx)
 			return
 		case <-heads.C:
 			a.withinSealing(ctx, a.signHead)
 		case <-tick.C:
 			a.withinSealing(ctx, func(ctx context.Context) { alarmed = a.sealOnce(ctx, alarmed) })
+			a.remember(ctx)
 		}
 	}
 }
