@@ -253,6 +253,9 @@ func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Fact
 	if err := stillOpen(facts, i.cfg.Now()); err != nil {
 		return nil, policy.Limits{}, err
 	}
+	if err := stillAdmitted(req, facts); err != nil {
+		return nil, policy.Limits{}, err
+	}
 	csr, err := facts.request(req)
 	if err != nil {
 		return nil, policy.Limits{}, err
@@ -264,6 +267,7 @@ func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Fact
 	if err != nil {
 		return nil, policy.Limits{}, err
 	}
+	noteShortened(req, draft)
 	template, tbs := draft.Template, draft.TBS
 	kind := models.CertificateApplication
 	if facts.Profile.Type() == policy.TypeDomain {

@@ -46,8 +46,12 @@ func (p *Publication) PublishCRL(ctx context.Context, in PublishInput) (PublishR
 	if err != nil {
 		return PublishResult{}, err
 	}
+	validity, err := p.validity(ctx, ca)
+	if err != nil {
+		return PublishResult{}, err
+	}
 	thisUpdate := models.UTC(p.cfg.Now())
-	crl := &models.CRL{ID: models.NewID[models.CRLID](), CAID: ca.ID, KeyID: ca.KeyID, ThisUpdate: thisUpdate, NextUpdate: thisUpdate.Add(p.cfg.CRLValidity)}
+	crl := &models.CRL{ID: models.NewID[models.CRLID](), CAID: ca.ID, KeyID: ca.KeyID, ThisUpdate: thisUpdate, NextUpdate: thisUpdate.Add(validity)}
 	err = p.cfg.write(ctx, func(tx *store.Tx) error { return tx.InsertCRL(crl) })
 	if err != nil {
 		return PublishResult{}, err
@@ -71,7 +75,7 @@ func (p *Publication) PublishCRL(ctx context.Context, in PublishInput) (PublishR
 		}
 		return tx.Audit(authorityEvent(ca, "crl.published", map[string]string{"number": fmt.Sprint(crl.Number), "entries": fmt.Sprint(len(entries))}))
 	})
-	return PublishResult{Number: crl.Number, NextAt: thisUpdate.Add(p.cfg.CRLValidity / 2)}, err
+	return PublishResult{Number: crl.Number, NextAt: thisUpdate.Add(validity / 2)}, err
 }
 
 func crlEntries(revoked []store.RevokedEntry) ([]pki.CRLEntry, error) {

@@ -87,6 +87,16 @@ func (c *Client) ChangeDomain(ctx context.Context, name string, body DomainChang
 	return change[Domain](ctx, c, http.MethodPatch, path("domains", name), body)
 }
 
+// ListPresets returns the presets, the most permissive first.
+func (c *Client) ListPresets(ctx context.Context) (*Page[Preset], error) {
+	return get[Page[Preset]](ctx, c, path("presets"), nil)
+}
+
+// FindPreset returns a preset with its document and what it demands.
+func (c *Client) FindPreset(ctx context.Context, name string) (*Preset, error) {
+	return get[Preset](ctx, c, path("presets", name), nil)
+}
+
 // ListProfiles returns one page of the current versions of the profiles.
 func (c *Client) ListProfiles(ctx context.Context, q PageQuery) (*Page[Profile], error) {
 	return get[Page[Profile]](ctx, c, path("profiles"), EncodeQuery(q))

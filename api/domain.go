@@ -26,6 +26,9 @@ type Domain struct {
 
 	Truststores []string `json:"truststores,omitempty" doc:"names of those that its devices should have" example:"plant-servers"`
 
+	Preset string        `json:"preset" doc:"name of the preset that limits it" example:"industrial"`
+	Report *PresetReport `json:"preset_report,omitzero" doc:"in the answer to a change of the preset or a dry run only"`
+
 	Demo      bool      `json:"demo"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -64,6 +67,7 @@ type DomainCreation struct {
 	Operations        *[]models.DeviceOperation  `json:"operations,omitzero" doc:"everything but serverkeygen unless given" example:"simpleenroll,simplereenroll,csrattrs,rest-enroll"`
 	OnboardingMethods *[]models.OnboardingMethod `json:"onboarding_methods,omitzero" doc:"every method unless given" example:"est-password,est-idevid"`
 	ChannelBinding    *bool                      `json:"channel_binding,omitzero"`
+	Preset            string                     `json:"preset,omitzero" doc:"industrial unless given" example:"industrial"`
 }
 
 // DomainChange changes what it names and leaves the rest (RFC 7396).
@@ -77,6 +81,10 @@ type DomainChange struct {
 	Operations        *[]models.DeviceOperation  `json:"operations,omitzero" example:"simpleenroll,simplereenroll,csrattrs"`
 	OnboardingMethods *[]models.OnboardingMethod `json:"onboarding_methods,omitzero" example:"est-password,est-idevid"`
 	ChannelBinding    *bool                      `json:"channel_binding,omitzero"`
+
+	Preset *string `json:"preset,omitzero" doc:"name of a preset; the answer says what it does not permit" example:"hardened"`
+	DryRun bool    `json:"dry_run,omitzero" doc:"change nothing; say what the preset, the named one or the domain's, does not permit"`
+	Cursor string  `json:"cursor,omitzero" doc:"next_cursor of the certificates of the last report, to go on from there"`
 
 	Truststores *[]string `json:"truststores,omitzero" doc:"those that its devices should have, all of them; [] for none" example:"plant-servers"`
 }

@@ -89,6 +89,7 @@ type Domain struct {
 	Approval    ApprovalPolicy    `gorm:"serializer:json"`
 	Truststores []string          `gorm:"serializer:json"` // names of those that its devices should have
 	Suspended   bool              // refuses every issuance
+	Preset      string            // name of the preset that limits it, see package policy
 	Operations  *DomainDoors      `gorm:"serializer:json"` // nil for domains older than the switches
 	Demo        bool
 	Revision    int

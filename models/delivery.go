@@ -19,6 +19,13 @@ const (
 // texts.
 var DeliveryChannels = []DeliveryChannel{DeliverToOperator, DeliverByDownload}
 
+// The protocols of requests whose key Trustloom makes, as Request.Protocol
+// names them.
+const (
+	ProtocolDelivery     = "delivery"
+	ProtocolServerKeyGen = "est-serverkeygen"
+)
+
 // DeliveryKeys lists the algorithms of keys that are made for devices; the
 // first is the default.
 var DeliveryKeys = []KeyAlgorithm{ECP256, ECP384, ECP521, RSA2048, RSA3072, RSA4096, Ed25519}

@@ -18,6 +18,7 @@ const (
 	ReadDomains        Permission = "domains.read"
 	CreateDomains      Permission = "domains.create"
 	ChangeDomains      Permission = "domains.change"
+	ReadPresets        Permission = "presets.read"
 	ReadProfiles       Permission = "profiles.read"
 	WriteProfiles      Permission = "profiles.write"
 	ReadTruststores    Permission = "truststores.read"
@@ -44,7 +45,7 @@ const (
 )
 
 // reading is what everybody with a token may do.
-var reading = []Permission{ReadCAs, ReadDomains, ReadProfiles, ReadTruststores, ReadRegistrations, ReadDevices,
+var reading = []Permission{ReadCAs, ReadDomains, ReadPresets, ReadProfiles, ReadTruststores, ReadRegistrations, ReadDevices,
 	ReadRequests, ReadApprovals, ReadCertificates, OwnSession}
 
 // roles says what each role may do besides reading. What is not listed is

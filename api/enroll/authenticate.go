@@ -11,6 +11,7 @@ import (
 
 	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/policy"
 	"github.com/trustloom/trustloom/models/store"
 )
 
@@ -40,7 +41,7 @@ func (d *Door) guarded(ctx context.Context, domain *models.Domain, c claimed, pr
 // password authenticates a device by its name and one-time secret, which is
 // for one method: a secret for EST is none for REST.
 func (d *Door) password(ctx context.Context, domain *models.Domain, method models.OnboardingMethod, username, password string) (Identity, error) {
-	if err := domain.Admits(method); err != nil {
+	if err := policy.Admits(domain, method); err != nil {
 		return Identity{}, err
 	}
 	device, err := d.cfg.Store.FindDeviceByName(ctx, username)

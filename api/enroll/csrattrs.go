@@ -46,6 +46,6 @@ func (e *EST) CSRAttrs(ctx context.Context, label est.Label, peer est.Peer) (pki
 		who.Device = *known.Device
 	}
 	wanted := profile.Wanted(who)
-	wanted.ChallengePassword = domain.Doors().ChannelBinding
+	wanted.ChallengePassword = policy.DemandsBinding(domain)
 	return wanted, nil
 }

@@ -115,7 +115,7 @@ func (d *Deliveries) Order(ctx context.Context, o models.DeliveryOrder) (*models
 		row.CodeHash, row.TriesLeft = hashCode(row.ID, code), models.DeliveryTries
 	}
 	s := &Submission{
-		Protocol: "delivery", Transaction: string(row.ID), Kind: kind, Domain: o.Domain, Profile: o.Profile, CSR: csr, Address: o.Address, Actor: row.Actor,
+		Protocol: models.ProtocolDelivery, Transaction: string(row.ID), Kind: kind, Domain: o.Domain, Profile: o.Profile, CSR: csr, Address: o.Address, Actor: row.Actor,
 		Who: Identity{Method: models.AuthOperator, Subject: o.Operator, Device: o.Device, Key: string(o.Device.ID)},
 	}
 	if err := d.prepare(s, row, key); err != nil {
@@ -131,6 +131,9 @@ func (d *Deliveries) Order(ctx context.Context, o models.DeliveryOrder) (*models
 // kindFor says which story an order belongs to. Where it is the onboarding,
 // the channel has to be the one that the device is armed for.
 func (d *Deliveries) kindFor(ctx context.Context, o models.DeliveryOrder) (models.RequestKind, error) {
+	if err := policy.MakesKeys(o.Domain); err != nil {
+		return "", err
+	}
 	row, err := d.door.cfg.Store.FindProfile(ctx, o.Profile)
 	if err != nil {
 		return "", err
@@ -146,7 +149,7 @@ func (d *Deliveries) kindFor(ctx context.Context, o models.DeliveryOrder) (model
 	if o.Device.Method != method {
 		return "", models.Errorf(models.KindDenied, "device %s is armed for onboarding by %s, not by %s", o.Device.Name, o.Device.Method, method)
 	}
-	return models.KindOnboarding, o.Domain.Admits(method)
+	return models.KindOnboarding, policy.Arms(o.Domain, method)
 }
 
 // prepare has the delivery stored, with its sealed key, together with the

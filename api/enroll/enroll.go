@@ -133,7 +133,12 @@ func (d *Door) offering(ctx context.Context, name string, op models.DeviceOperat
 	if err := domain.Offers(op); err != nil {
 		return nil, err
 	}
-	if domain.Doors().ChannelBinding && !peer.Bound {
+	if op == models.OpServerKeyGen {
+		if err := policy.MakesKeys(domain); err != nil {
+			return nil, err
+		}
+	}
+	if policy.DemandsBinding(domain) && !peer.Bound {
 		return nil, models.Errorf(models.KindInvalid, "domain %s demands channel binding: the challenge password of the request must be the base64 of the connection's "+
 			"tls-exporter (RFC 9266) or, with TLS 1.2, its tls-unique (RFC 7030 section 3.5)", domain.Name)
 	}

@@ -33,7 +33,7 @@ type claim struct {
 // 802.1AR): it must chain to the truststore of a registration of the domain,
 // and the part of it that the registration looks at must match its pattern.
 func (d *Door) idevid(ctx context.Context, domain *models.Domain, presented []*x509.Certificate, address string) (Identity, error) {
-	if err := domain.Admits(models.ESTIDevID); err != nil {
+	if err := policy.Admits(domain, models.ESTIDevID); err != nil {
 		return Identity{}, err
 	}
 	if d.cfg.People(presented) {

@@ -43,7 +43,7 @@ func (e *EST) ServerKeyGen(ctx context.Context, label est.Label, csr *pki.CSR, p
 	if err != nil {
 		return est.KeyResult{}, err
 	}
-	s := &Submission{Protocol: "est-serverkeygen", Kind: models.KindOnboarding, Domain: domain, Profile: label.Profile, Who: who, CSR: csr,
+	s := &Submission{Protocol: models.ProtocolServerKeyGen, Kind: models.KindOnboarding, Domain: domain, Profile: label.Profile, Who: who, CSR: csr,
 		Address: peer.Address, Bound: peer.Bound}
 	s.KeyDigest = s.digest()
 	if s.Profile == "" {

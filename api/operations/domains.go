@@ -3,6 +3,7 @@
 package operations
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -78,7 +79,10 @@ func (o *Operations) CreateDomain(ctx context.Context, who Caller, in api.Domain
 	if len(row.Profiles) == 0 {
 		row.Profiles = shippedProfiles()
 	}
-	row.Operations = models.NewDomainDoors()
+	row.Operations, row.Preset = models.NewDomainDoors(), cmp.Or(in.Preset, policy.PresetIndustrial)
+	if _, err := policy.FindPreset(row.Preset); err != nil {
+		return nil, err
+	}
 	if _, err := changeDoors(row, doorsChange{in.Operations, in.OnboardingMethods, in.ChannelBinding}); err != nil {
 		return nil, err
 	}
@@ -92,7 +96,7 @@ func (o *Operations) CreateDomain(ctx context.Context, who Caller, in api.Domain
 		if err := tx.InsertDomain(row); err != nil {
 			return err
 		}
-		event := who.event("domain.created", "domain", string(row.ID), "name", row.Name, "issuing_ca", in.IssuingCA)
+		event := who.event("domain.created", "domain", string(row.ID), "name", row.Name, "issuing_ca", in.IssuingCA, "preset", row.Preset)
 		event.DomainID = row.ID
 		return tx.Audit(event)
 	})
@@ -114,8 +118,9 @@ func (o *Operations) ChangeDomain(ctx context.Context, who Caller, name string, 
 		if row, err = domainNamed(ctx, tx.Queries, who, name); err != nil {
 			return err
 		}
+		before := *row
 		changed, err := changeDomain(ctx, tx, who, row, in)
-		if err != nil || len(changed) == 0 {
+		if err != nil || len(changed) == 0 || in.DryRun {
 			return err
 		}
 		if err := tx.SaveDomain(row); err != nil {
@@ -123,18 +128,31 @@ func (o *Operations) ChangeDomain(ctx context.Context, who Caller, name string, 
 		}
 		event := who.event("domain.changed", "domain", string(row.ID), "name", row.Name, "changed", strings.Join(changed, ", "))
 		event.DomainID = row.ID
+		if err := presetChanged(tx, &before, row, &event); err != nil {
+			return err
+		}
 		return tx.Audit(event)
 	})
 	if err != nil {
 		return nil, err
 	}
 	out, err := wireDomain(ctx, newNames(o.store.Queries), row)
+	if err == nil && (in.Preset != nil || in.DryRun) {
+		out.Report, err = o.presetReport(ctx, row, in.Cursor)
+	}
 	return &out, err
 }
 
 // changeDomain applies a change to a row and returns the names of the members
 // that it has.
 func changeDomain(ctx context.Context, tx *store.Tx, who Caller, row *models.Domain, in api.DomainChange) (changed []string, err error) {
+	if in.Preset != nil {
+		changed = append(changed, "preset")
+		if _, err := policy.FindPreset(*in.Preset); err != nil {
+			return nil, err
+		}
+		row.Preset = *in.Preset
+	}
 	if in.IssuingCA != nil {
 		changed = append(changed, "issuing_ca")
 		if err := setIssuer(ctx, tx, who, row, *in.IssuingCA); err != nil {
@@ -191,7 +209,7 @@ func setIssuer(ctx context.Context, tx *store.Tx, who Caller, row *models.Domain
 		return models.Errorf(models.KindConflict, "CA %s is %s and does not issue", ca.Name, ca.State)
 	}
 	row.IssuingCAID = ca.ID
-	return nil
+	return checkIssuers(ctx, tx.Queries, row)
 }
 
 func shippedProfiles() []string { return slices.Sorted(maps.Keys(policy.Shipped())) }
@@ -267,7 +285,7 @@ func (o *Operations) DomainTruststores(ctx context.Context, who Caller, name str
 func wireDomain(ctx context.Context, names *names, d *models.Domain) (api.Domain, error) {
 	issuer, err := names.ca(ctx, d.IssuingCAID)
 	return api.Domain{
-		ID: string(d.ID), Name: d.Name, IssuingCA: issuer, Profiles: d.Profiles, Aliases: d.Aliases, Truststores: d.Truststores, Suspended: d.Suspended, Demo: d.Demo,
+		ID: string(d.ID), Name: d.Name, Preset: cmp.Or(d.Preset, policy.PresetBrownfield), IssuingCA: issuer, Profiles: d.Profiles, Aliases: d.Aliases, Truststores: d.Truststores, Suspended: d.Suspended, Demo: d.Demo,
 		Approval: api.ApprovalPolicy{
 			Onboarding: wireRule(d.Approval.Onboarding), Enrollment: wireRule(d.Approval.Enrollment), Renewal: wireRule(d.Approval.Renewal),
 		},

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/policy"
 )
 
 // doorsChange are the members of a change that are about switches.
@@ -67,7 +68,7 @@ func admitted(d *models.Domain) []models.OnboardingMethod {
 // checkDoors refuses to arm a device for a way that does not lead into its
 // domain: better now than on the device.
 func checkDoors(domain *models.Domain, method models.OnboardingMethod) error {
-	err := domain.Admits(method)
+	err := policy.Arms(domain, method)
 	if op := method.Operation(); err == nil && op != "" {
 		err = domain.Offers(op)
 	}

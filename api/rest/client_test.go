@@ -97,6 +97,14 @@ func speakTrust(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 	if n := count(t, c.AllDomains(ctx)); n != 3 {
 		t.Errorf("%d domains", n)
 	}
+	done[*api.Page[api.Preset]](t)(c.ListPresets(ctx))
+	if p := done[*api.Preset](t)(c.FindPreset(ctx, "critical")); len(p.Document) == 0 {
+		t.Errorf("preset: %+v", p)
+	}
+	hardened := "hardened"
+	if d := done[*api.Domain](t)(c.ChangeDomain(ctx, "c", api.DomainChange{Preset: &hardened, DryRun: true})); d.Report == nil || len(d.Report.Violations) == 0 {
+		t.Errorf("dry run: %+v", d)
+	}
 	document := done[*api.Profile](t)(c.FindProfile(ctx, "opc_ua", 1)).Document
 	done[*api.Profile](t)(c.CreateProfile(ctx, api.ProfileCreation{Name: "c", Document: document}))
 	if p := done[*api.Profile](t)(c.PutProfile(ctx, "c", api.ProfileVersion{Document: document})); p.Version != 2 {

@@ -33,10 +33,19 @@ type things map[string]string
 // thingsOf returns what a site has. Operators and tokens are of no site.
 func thingsOf(s *fixture.Site) things {
 	return things{
-		"ca": s.CA, "domain": s.Domain, "profile": s.Profile, "truststore": s.Truststore, "registration": s.Registration, "device": s.Device,
+		"ca": s.CA, "preset": presetOf(s), "domain": s.Domain, "profile": s.Profile, "truststore": s.Truststore, "registration": s.Registration, "device": s.Device,
 		"request": string(s.Request), "approval": string(s.Approval), "certificate": string(s.Certificate), "delivery": string(s.Delivery), "serial": s.Serial,
 		"operator": "boss", "token": "boss", "own": absentID,
 	}
+}
+
+// presetOf has a preset for alpha; they are everybody's, so beta has none that
+// others could not see.
+func presetOf(s *fixture.Site) string {
+	if s.Domain == "alpha" {
+		return "hardened"
+	}
+	return "of-" + s.Domain
 }
 
 // absentThings has a name or identifier of the same form for each kind.
@@ -53,7 +62,7 @@ func absentThings() things {
 // nounKinds says what the parameters of the paths below a noun are. Without
 // parameters, "" stands for nothing.
 var nounKinds = map[string]struct{ name, id string }{
-	"cas": {name: "ca"}, "domains": {name: "domain"}, "profiles": {name: "profile"}, "truststores": {name: "truststore"},
+	"cas": {name: "ca"}, "domains": {name: "domain"}, "presets": {name: "preset"}, "profiles": {name: "profile"}, "truststores": {name: "truststore"},
 	"registrations": {name: "registration"}, "devices": {name: "device"}, "requests": {id: "request"}, "approvals": {id: "approval"},
 	"certificates": {id: "certificate"}, "deliveries": {id: "delivery"}, "operators": {name: "operator", id: "own"}, "tokens": {name: "token"}, "schemas": {}, "profile-trials": {}, "profile-conversions": {}, "session": {}, "audit": {},
 }
@@ -74,7 +83,7 @@ var memberKinds = map[string]string{
 	"country": "", "locality": "", "province": "", "serial_number": "", "document": "", "pem": "", "data": "", "format": "", "serial_pattern": "", "method": "",
 	"home": "device", "policy": "", "ocsp_url": "", "groups": "", "add_groups": "", "remove_groups": "",
 	"state": "", "operations": "", "onboarding_methods": "", "der": "", "idevid_sha256": "", "reason": "", "comment": "", "decision": "", "subject_sha256": "", "role": "", "operator": "", "oidc_subject": "", "match": "",
-	"channel": "", "profile": "profile", "key_algorithm": "", "sans": "", "life": "", "password": "", "file": "", "bind_devices": "", "certificate": "", "chain": "",
+	"preset": "", "cursor": "", "channel": "", "profile": "profile", "key_algorithm": "", "sans": "", "life": "", "password": "", "file": "", "bind_devices": "", "certificate": "", "chain": "",
 	"validity": "", "expires_in": "", "overlap": "", "deadline": "", "remind_after": "", "escalate_after": "",
 }
 

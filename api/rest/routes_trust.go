@@ -17,6 +17,7 @@ import (
 func declareTrust(s *surface) {
 	declareCAs(s)
 	declareDomains(s)
+	declarePresets(s)
 	declareProfiles(s)
 	declareProfileTools(s)
 	declareTruststores(s)
@@ -135,9 +136,22 @@ func declareDomains(s *surface) {
 			return s.ops.FindDomain(ctx, who, r.Name)
 		})
 	route(s, operation{id: "ChangeDomain", method: http.MethodPatch, path: "/domains/{name}", permission: auth.ChangeDomains, status: 200,
-		summary: "Change what the body names and leave the rest; null removes an approval rule."},
+		summary: "Change what the body names and leave the rest; null removes an approval rule. With a preset, or dry_run, the answer says what the preset does not permit."},
 		func(ctx context.Context, who operations.Caller, r *named[api.DomainChange]) (*api.Domain, error) {
 			return s.ops.ChangeDomain(ctx, who, r.Name, r.Body)
+		})
+}
+
+func declarePresets(s *surface) {
+	route(s, operation{id: "ListPresets", method: http.MethodGet, path: "/presets", permission: auth.ReadPresets, status: 200,
+		summary: "List the presets, the most permissive first."},
+		func(ctx context.Context, who operations.Caller, _ *none) (*api.Page[api.Preset], error) {
+			return s.ops.ListPresets(ctx, who)
+		})
+	route(s, operation{id: "FindPreset", method: http.MethodGet, path: "/presets/{name}", permission: auth.ReadPresets, status: 200,
+		summary: "Return a preset with its document and what it demands, in sentences."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*api.Preset, error) {
+			return s.ops.FindPreset(ctx, who, r.Name)
 		})
 }
 

@@ -27,7 +27,7 @@ func (c *cli) domains() *cobra.Command {
 		Example: `  trustloom domains create press-shop --issuing-ca plant-issuing
   trustloom domains set press-shop --approval-onboarding operator:1,security:2 --deadline 72h
   trustloom domains set press-shop --no-approval`,
-	}, c.domainList(), c.domainShow(), c.domainCreate(), c.domainSet())
+	}, c.domainList(), c.domainShow(), c.domainCreate(), c.domainSet(), c.domainCheck())
 }
 
 func (c *cli) domainNames() cobra.CompletionFunc {
@@ -46,9 +46,9 @@ func (c *cli) domainList() *cobra.Command {
 		RunE: c.on(func(ctx context.Context, client *api.Client, _ []string) error {
 			return list(c, limit, client.AllDomains(ctx), table[api.Domain]{
 				none:    "There are no domains. 'trustloom domains create' makes one.",
-				columns: "NAME,ISSUING CA,STATE,WAITS FOR PEOPLE,NOTE",
+				columns: "NAME,ISSUING CA,STATE,PRESET,WAITS FOR PEOPLE,NOTE",
 				row: func(d api.Domain) []string {
-					return []string{d.Name, d.IssuingCA, domainState(&d), waits(d.Approval), mark(d.Demo, "demo")}
+					return []string{d.Name, d.IssuingCA, domainState(&d), d.Preset, waits(d.Approval), mark(d.Demo, "demo")}
 				},
 			})
 		}),
@@ -100,7 +100,7 @@ func (c *cli) domainShow() *cobra.Command {
 }
 
 func showDomain(w io.Writer, d *api.Domain) {
-	pairs := []string{"Name", d.Name, "Issuing CA", d.IssuingCA, "State", domainState(d), "Profiles", strings.Join(d.Profiles, ", "), "Aliases", aliases(d.Aliases), "Truststores", strings.Join(d.Truststores, ", ")}
+	pairs := []string{"Name", d.Name, "Issuing CA", d.IssuingCA, "State", domainState(d), "Preset", d.Preset, "Profiles", strings.Join(d.Profiles, ", "), "Aliases", aliases(d.Aliases), "Truststores", strings.Join(d.Truststores, ", ")}
 	for _, s := range stories(d.Approval) {
 		pairs = append(pairs, strings.ToUpper(s.name[:1])+s.name[1:], describeRule(s.rule))
 	}
@@ -171,6 +171,7 @@ everything is open but serverkeygen, which makes keys on the server.`,
 	cmd.Flags().StringVar(&in.IssuingCA, "issuing-ca", "", "name of the issuing CA (required)")
 	cmd.Flags().StringSliceVar(&in.Profiles, "profiles", nil, "what its devices may ask for (default every shipped profile)")
 	cmd.Flags().StringToStringVar(&in.Aliases, "alias", nil, "a further name for one of them, ALIAS=PROFILE")
+	presetFlag(cmd, &in.Preset, "what limits it (default industrial)")
 	cmd.Flags().BoolVar(&in.Demo, "demo", false, "mark it as made for trying things out")
 	rules.bind(cmd)
 	doors.bind(cmd)
@@ -201,6 +202,7 @@ type domainFlags struct {
 	profiles, truststores       []string
 	noApproval, suspend, resume bool
 	doors                       doorFlags
+	preset                      string
 }
 
 func (c *cli) domainSet() *cobra.Command {
@@ -216,7 +218,8 @@ people. Nobody counts twice for one request.`,
   trustloom domains set press-shop --truststores plant-servers,acme-devices
   trustloom domains set press-shop --profiles domain_credential,tls_server,opc_ua
   trustloom domains set press-shop --operations simpleenroll,simplereenroll,csrattrs --onboarding-methods est-idevid
-  trustloom domains set press-shop --channel-binding`,
+  trustloom domains set press-shop --channel-binding
+  trustloom domains set press-shop --preset hardened`,
 		Args: named("domain"), ValidArgsFunction: c.domainNames(),
 	}
 	flags := cmd.Flags()
@@ -229,6 +232,7 @@ people. Nobody counts twice for one request.`,
 	flags.BoolVar(&f.noApproval, "no-approval", false, "nothing waits for people any more")
 	flags.BoolVar(&f.suspend, "suspend", false, "refuse every issuance")
 	flags.BoolVar(&f.resume, "resume", false, "issue again")
+	presetFlag(cmd, &f.preset, "limit it by this preset from now on")
 	f.rules.bind(cmd)
 	f.doors.bind(cmd)
 	cmd.MarkFlagsMutuallyExclusive("suspend", "resume")
@@ -245,7 +249,13 @@ people. Nobody counts twice for one request.`,
 			if err != nil {
 				return err
 			}
-			return c.print(domain, func(w io.Writer) { showDomain(w, domain) })
+			return c.print(domain, func(w io.Writer) {
+				showDomain(w, domain)
+				if domain.Report != nil {
+					fmt.Fprintln(w)
+					showReport(w, domain.Name, domain.Report)
+				}
+			})
 		})(cmd, args)
 	}
 	return cmd
@@ -270,6 +280,9 @@ func (f *domainFlags) change(cmd *cobra.Command) (change api.DomainChange, err e
 	}
 	if cmd.Flags().Changed("truststores") {
 		change.Truststores = &f.truststores
+	}
+	if cmd.Flags().Changed("preset") {
+		change.Preset = &f.preset
 	}
 	if f.suspend || f.resume {
 		change.Suspended = &f.suspend

@@ -43,7 +43,7 @@ type condition func(Admission) string
 // conditions are asked in this order; the first refusal ends the decision.
 var conditions = []condition{
 	domainIsOpen, issuerIsFit, profileIsAllowed, profileIsForDevices, deviceMayAsk, methodFitsKind,
-	onboardingIsFirst, applicationNeedsOnboarding, renewalIsOfOwn, queueIsShort,
+	onboardingIsFirst, applicationNeedsOnboarding, renewalIsOfOwn, presetAdmits, queueIsShort,
 }
 
 // Decide says whether a request may be issued, has to wait for people, or is

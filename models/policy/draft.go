@@ -22,6 +22,9 @@ type Draft struct {
 	TBS      *pki.TBS
 	Reasons  []string // sentences about what differs from the request
 	Limits   Limits   // what the database has to be asked
+	// Shortened is the one of Reasons that says that the domain's preset ends
+	// the certificate early; empty if it does not.
+	Shortened string
 }
 
 // Case is everything that a draft rests on.
@@ -39,9 +42,16 @@ type Case struct {
 // to a certificate of a device: to issue it and to try it out.
 //
 // It is KindDenied or KindInvalid, with the sentence to show, for what the
-// profile, the issuer or the lints refuse.
+// preset of the domain, the profile, the issuer or the lints refuse.
 func NewDraft(builder *pki.Builder, c Case) (*Draft, error) {
 	c.Who.IssuerKeyID = c.CA.KeyID
+	preset, err := PresetOf(&c.Who.Domain)
+	if err != nil {
+		return nil, err
+	}
+	if err := preset.permits(&c); err != nil {
+		return nil, err
+	}
 	template, reasons, err := c.Profile.Apply(c.Application)
 	if err != nil {
 		return nil, err
@@ -52,6 +62,9 @@ func NewDraft(builder *pki.Builder, c Case) (*Draft, error) {
 	}
 	d := &Draft{Template: template, Reasons: reasons, Limits: c.Profile.Limits(template)}
 	d.within(c.Issuer)
+	if err := preset.shorten(d, &c); err != nil {
+		return nil, err
+	}
 	if err := c.Profile.CheckValidity(c.Now, template.NotBefore, template.NotAfter); err != nil {
 		return nil, err
 	}

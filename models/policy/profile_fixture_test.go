@@ -142,15 +142,17 @@ func summarize(t testing.TB, template *x509.Certificate) summary {
 }
 
 // issuer returns a CA to build certificates under.
-var issuer = sync.OnceValue(func() pki.Issuer {
+var issuer = sync.OnceValue(func() pki.Issuer { return newIssuer(elliptic.P256()) })
+
+func newIssuer(curve elliptic.Curve) pki.Issuer {
 	template := &x509.Certificate{
 		SerialNumber: pki.NewSerial(), Subject: pkix.Name{CommonName: "Plant Issuing", Organization: []string{"Plant"}, Country: []string{"DE"}},
 		NotBefore: today.AddDate(-1, 0, 0), NotAfter: today.AddDate(10, 0, 0),
 		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SubjectKeyId: []byte{1, 2, 3, 4},
 	}
-	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	key := must(ecdsa.GenerateKey(curve, rand.Reader))
 	return pki.Issuer{Certificate: must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))))}
-})
+}
 
 var builder = pki.NewBuilder()
 

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/trustloom/trustloom/models"
 )
@@ -44,4 +45,12 @@ func (q *Queries) FindDomainByName(ctx context.Context, name string) (*models.Do
 // ListDomains returns domains by name.
 func (q *Queries) ListDomains(ctx context.Context, page Page) ([]models.Domain, string, error) {
 	return list(q, q.with(ctx), domainsByName, page)
+}
+
+// PresetsOfIssuer returns the names of the presets of the domains that a CA
+// issues for, each once.
+func (q *Queries) PresetsOfIssuer(ctx context.Context, id models.CAID) ([]string, error) {
+	var names []string
+	err := q.with(ctx).Model(&models.Domain{}).Where("issuing_ca_id = ?", id).Distinct().Order("preset").Pluck("preset", &names).Error
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" }), q.check(err, "domains")
 }

@@ -36,6 +36,7 @@ func migrations() []migration {
 		{"2026-11-21 revocation of idevids", idevidRevocation},
 		{"2026-11-21 devices in several domains", furtherDomains},
 		{"2026-11-21 pages of certificates", pagesOfCertificates},
+		{"2026-11-21 presets", domainPresets},
 	}
 }
 

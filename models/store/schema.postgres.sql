@@ -255,6 +255,7 @@ domains.updated_at timestamp with time zone not null
 domains.operations text collate "C"
 domains.truststores text collate "C"
 domains.aliases text collate "C"
+domains.preset text collate "C" not null default 'brownfield'::text
 domains constraint domains_issuing_ca_id_fkey FOREIGN KEY (issuing_ca_id) REFERENCES cas(id)
 domains constraint domains_name_key UNIQUE (name)
 domains constraint domains_pkey PRIMARY KEY (id)

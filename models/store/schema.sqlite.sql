@@ -228,7 +228,7 @@ CREATE TABLE domains (
 	revision INTEGER NOT NULL,
 	created_at DATETIME NOT NULL,
 	updated_at DATETIME NOT NULL
-, operations TEXT, truststores TEXT, aliases TEXT);
+, operations TEXT, truststores TEXT, aliases TEXT, preset TEXT NOT NULL DEFAULT 'brownfield');
 CREATE TABLE events (
 	position INTEGER PRIMARY KEY,
 	id TEXT NOT NULL UNIQUE,
