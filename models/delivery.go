@@ -60,6 +60,9 @@ const (
 	MaxDeliveryPassword = 128
 )
 
+// BecauseDecommissioned is why what waits for a decommissioned device ends.
+const BecauseDecommissioned = "device decommissioned"
+
 // Delivery is the one-time handing over of a private key that Trustloom made
 // for a device, with its certificate. The key itself is beside it, sealed, in
 // a SealedKey, from the order until the delivery ends in whatever way.

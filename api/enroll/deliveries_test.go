@@ -458,3 +458,39 @@ func TestNothingIsHandedOverToAClosedDevice(t *testing.T) {
 		})
 	}
 }
+
+// The end of a device and of what waits for it are one transaction.
+func TestTheEndOfADeviceTakesItsDeliveriesBack(t *testing.T) {
+	fixture.Stores(t, func(t *testing.T, s *store.Store) {
+		d := depotIn(t, s)
+		end := func(row *models.Delivery) {
+			d.write(func(tx *store.Tx) error {
+				device, err := tx.FindDevice(context.Background(), row.DeviceID)
+				check(t, err)
+				device.State = models.DeviceDecommissioned
+				check(t, tx.SaveDevice(device))
+				_, err = tx.WithdrawDeliveries(device.ID, models.BecauseDecommissioned, d.now, models.Event{Actor: "operator:alice"})
+				return err
+			})
+			d.keyGone(row)
+		}
+		ready, code := d.ready("drive-08", models.DeliverByDownload)
+		end(ready)
+		_, err := d.redeem("drive-08", code)
+		says(t, err, models.KindConflict, "withdrawn")
+		d.sweep()
+		cert, err := s.FindCertificate(context.Background(), ready.CertificateID)
+		check(t, err)
+		if cert.State != models.CertificateRevoked || d.deviceNamed("drive-08").State != models.DeviceDecommissioned {
+			t.Errorf("the certificate is %s, the device %s", cert.State, d.deviceNamed("drive-08").State)
+		}
+		waiting, _, err := d.order(d.armed("drive-09", models.Manual), models.DeliverToOperator, "domain_credential")
+		check(t, err)
+		end(waiting)
+		_, err = d.collect(waiting)
+		says(t, err, models.KindConflict, models.BecauseDecommissioned)
+		if req, err := s.FindRequest(context.Background(), waiting.RequestID); err != nil || d.play(req) == nil {
+			t.Errorf("a decommissioned device gets a certificate: %v", err)
+		}
+	})
+}

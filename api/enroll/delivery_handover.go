@@ -162,6 +162,9 @@ func (d *Deliveries) collect(ctx context.Context, id models.DeliveryID, actor, a
 			late = notReady(row)
 			return nil
 		}
+		if _, err := recipient(ctx, tx.Queries, row.DeviceID); err != nil { // suspended while this was packed
+			return err
+		}
 		row.State, row.EndedAt, row.Settled = models.DeliveryDelivered, &now, true
 		return tx.Audit(deliveryEvent(row, actor, address, "delivery.delivered", map[string]string{"channel": string(row.Channel), "certificate": string(cert.ID)}))
 	})
@@ -198,12 +201,9 @@ func (d *Deliveries) open(ctx context.Context, row *models.Delivery) (*parcel, *
 	if err != nil {
 		return nil, nil, err
 	}
-	device, err := s.FindDevice(ctx, row.DeviceID)
+	device, err := recipient(ctx, s.Queries, row.DeviceID)
 	if err != nil {
 		return nil, nil, err
-	}
-	if why := policy.Closed(device); why != "" {
-		return nil, nil, models.Errorf(models.KindDenied, "%s: it gets no keys", why)
 	}
 	if cert.State != models.CertificateIssued {
 		return nil, nil, models.Errorf(models.KindDenied, "the certificate of this key is revoked; withdraw the delivery and order a new one")
@@ -230,6 +230,19 @@ func (d *Deliveries) open(ctx context.Context, row *models.Delivery) (*parcel, *
 		return nil, nil, fmt.Errorf("the key of delivery %s is a %T", row.ID, key)
 	}
 	return &parcel{key: signer, cert: leaf, chain: chain.certs, name: fileName(device.Name, row.ProfileName), now: d.door.cfg.Now().UTC()}, cert, nil
+}
+
+// recipient returns the device that a key is for. It is KindDenied for one that
+// gets no keys.
+func recipient(ctx context.Context, q *store.Queries, id models.DeviceID) (*models.Device, error) {
+	device, err := q.FindDevice(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if why := policy.Closed(device); why != "" {
+		return nil, models.Errorf(models.KindDenied, "%s: it gets no keys", why)
+	}
+	return device, nil
 }
 
 // lockedText and wrongText are what a wrong code is told, be there a download

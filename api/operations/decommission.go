@@ -24,7 +24,7 @@ const afterwards = 2 * time.Minute
 
 // DecommissionDevice ends the life of a device, in one transaction: it is
 // refused everything, all of its certificates are revoked, what it asked for is
-// withdrawn. The CRLs follow. What was being signed at this moment is revoked
+// withdrawn, the keys that wait for it are destroyed. The CRLs follow. What was being signed at this moment is revoked
 // a little later.
 func (o *Operations) DecommissionDevice(ctx context.Context, who Caller, name string) (*api.Device, error) {
 	if err := auth.Authorize(who.Principal, auth.WriteDevices); err != nil {
@@ -72,11 +72,16 @@ func (o *Operations) retire(ctx context.Context, tx *store.Tx, who Caller, row *
 	if err != nil {
 		return nil, nil, err
 	}
+	keys, err := tx.WithdrawDeliveries(row.ID, models.BecauseDecommissioned, models.UTC(o.now()), who.event("", "", ""))
+	if err != nil {
+		return nil, nil, err
+	}
 	promise := models.OutboxItem{Action: models.OutboxRetireDevice, SubjectID: string(row.ID), NotBefore: o.now().Add(afterwards)}
 	if err := tx.Promise(promise); err != nil {
 		return nil, nil, err
 	}
 	event.Details["certificates_revoked"], event.Details["requests_withdrawn"] = strconv.Itoa(revoked), strconv.Itoa(len(stories))
+	event.Details["deliveries_withdrawn"] = strconv.Itoa(keys)
 	return issuers, stories, tx.Audit(event)
 }
 
@@ -95,7 +100,7 @@ func withdrawAll(ctx context.Context, tx *store.Tx, who Caller, row *models.Devi
 			if err := tx.Promise(models.OutboxItem{Action: models.OutboxWithdraw, WorkflowID: req.WorkflowID, SubjectID: string(req.ID)}); err != nil {
 				return nil, err
 			}
-			event := who.event("request.withdrawal-asked", "request", string(req.ID), "reason", "device decommissioned")
+			event := who.event("request.withdrawal-asked", "request", string(req.ID), "reason", models.BecauseDecommissioned)
 			event.DomainID, event.DeviceID, event.RequestID, event.WorkflowID = req.DomainID, req.DeviceID, req.ID, req.WorkflowID
 			if err := tx.Audit(event); err != nil {
 				return nil, err

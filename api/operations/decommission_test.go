@@ -62,6 +62,43 @@ func TestTheEndOfADeviceEndsWhatItHas(t *testing.T) {
 	})
 }
 
+// A key that waits for a device goes with it, whether its certificate is there
+// or not; a suspension, which may end, only keeps it back.
+func TestTheEndOfADeviceDestroysTheKeysThatWaitForIt(t *testing.T) {
+	plants(t, func(t *testing.T, p *fixture.Plant) {
+		ctx := t.Context()
+		waiting := &models.Delivery{State: models.DeliveryWaiting, Channel: models.DeliverByDownload, RequestID: p.Alpha.Request, ExpiresAt: time.Now().Add(time.Hour), Actor: "operator:boss"}
+		device := ok[*models.Device](t)(p.Store.FindDeviceByName(ctx, p.Alpha.Device))
+		waiting.DeviceID, waiting.DomainID = device.ID, device.DomainID
+		if err := p.Store.Write(ctx, func(tx *store.Tx) error { return tx.InsertDelivery(waiting, []byte("sealed")) }); err != nil {
+			t.Fatal(err)
+		}
+		look := func(id models.DeliveryID, state models.DeliveryState, kept bool) {
+			t.Helper()
+			row := ok[*models.Delivery](t)(p.Store.FindDelivery(ctx, id))
+			_, err := p.Store.FindSealedKey(ctx, id)
+			if row.State != state || row.Ended() != (row.EndedAt != nil) || (err == nil) != kept {
+				t.Errorf("the delivery is %s since %v, its key: %v", row.State, row.EndedAt, err)
+			}
+		}
+		ok[*api.Device](t)(p.Ops.SuspendDevice(ctx, p.Boss, p.Alpha.Device))
+		look(p.Alpha.Delivery, models.DeliveryReady, true)
+		look(waiting.ID, models.DeliveryWaiting, true)
+		ok[*api.Device](t)(p.Ops.DecommissionDevice(ctx, p.Boss, p.Alpha.Device))
+		for _, id := range []models.DeliveryID{p.Alpha.Delivery, waiting.ID} {
+			look(id, models.DeliveryWithdrawn, false)
+			event := lastEvent(t, p, string(id))
+			if event.Action != "delivery.withdrawn" || event.Actor != "operator:boss" || event.DeviceID != device.ID || event.Details["reason"] != "device decommissioned" {
+				t.Errorf("event: %+v", event)
+			}
+		}
+		if event := lastEvent(t, p, string(device.ID)); event.Details["deliveries_withdrawn"] != "2" {
+			t.Errorf("event: %+v", event)
+		}
+		look(p.Beta.Delivery, models.DeliveryReady, true)
+	})
+}
+
 func TestWhatWasBeingSignedIsRevokedAfterwards(t *testing.T) {
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		p := fixture.NewPlant(t, s)

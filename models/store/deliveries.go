@@ -70,6 +70,30 @@ func (tx *Tx) SaveDelivery(d *models.Delivery) error {
 	return tx.check(tx.session().Where("id = ?", d.ID).Delete(&models.SealedKey{}).Error, "sealed key")
 }
 
+// WithdrawDeliveries ends every open delivery to a device and destroys the
+// sealed keys, with an audit event like e for each. It returns how many there
+// were. What was issued for them is taken back when they are settled. It is
+// KindConflict if one of them changes at the same moment.
+func (tx *Tx) WithdrawDeliveries(id models.DeviceID, reason string, at time.Time, e models.Event) (int, error) {
+	var rows []models.Delivery
+	if err := tx.session().Where("device_id = ?", id).Where(openDelivery).Order("id").Find(&rows).Error; err != nil {
+		return 0, tx.check(err, quoted("deliveries to device", id))
+	}
+	for i := range rows {
+		d := &rows[i]
+		d.State, d.Reason, d.EndedAt = models.DeliveryWithdrawn, reason, &at
+		if err := tx.SaveDelivery(d); err != nil {
+			return 0, err
+		}
+		e.Action, e.Noun, e.SubjectID, e.Details = "delivery.withdrawn", "delivery", string(d.ID), map[string]string{"reason": reason}
+		e.DomainID, e.DeviceID, e.RequestID = d.DomainID, d.DeviceID, d.RequestID
+		if err := tx.Audit(e); err != nil {
+			return 0, err
+		}
+	}
+	return len(rows), nil
+}
+
 // FindDelivery returns the delivery with this identifier.
 func (q *Queries) FindDelivery(ctx context.Context, id models.DeliveryID) (*models.Delivery, error) {
 	return find[models.Delivery](ctx, q, quoted("delivery", id), "id = ?", id)

@@ -15,7 +15,8 @@ import (
 const stuckAfter = time.Hour
 
 // retireDevice revokes what a device got while it was being decommissioned: a
-// certificate that had its serial number, but no signature yet.
+// certificate that had its serial number, but no signature yet. A key that was
+// ordered at that moment is destroyed.
 func (a *App) retireDevice(ctx context.Context, id models.DeviceID) error {
 	return a.store.Write(ctx, func(tx *store.Tx) error {
 		device, err := tx.FindDevice(ctx, id)
@@ -24,6 +25,9 @@ func (a *App) retireDevice(ctx context.Context, id models.DeviceID) error {
 		}
 		event := models.Event{Actor: "system", Details: map[string]string{"device": device.Name, "because": "decommissioned"}}
 		if _, _, err := tx.RevokeOfDevice(id, "cessationOfOperation", models.UTC(time.Now()), event); err != nil {
+			return err
+		}
+		if _, err := tx.WithdrawDeliveries(id, models.BecauseDecommissioned, models.UTC(time.Now()), models.Event{Actor: "system"}); err != nil {
 			return err
 		}
 		waiting, err := tx.InTheMaking(ctx, id, time.Now().Add(-stuckAfter))
