@@ -26,12 +26,12 @@ const (
 
 // agent keeps the credentials of one device in one domain.
 type agent struct {
+	disk
 	cfg    *config
 	roots  *x509.CertPool // whom the server's TLS certificate must come from
 	secret func() (string, error)
 	log    *slog.Logger
 	now    func() time.Time
-	fault  func(string)
 	held   []*holding // in the order of the wishes
 	trusts *trusts
 }
@@ -148,7 +148,7 @@ func (a *agent) keepServerCA() error {
 	if there, err := os.ReadFile(kept); err == nil && string(there) == string(data) {
 		return nil
 	}
-	return replaceFile(kept, data, filePerm)
+	return a.replaceFile(kept, data, filePerm)
 }
 
 // domain is the holding of the domain credential.
@@ -184,7 +184,7 @@ func (a *agent) advance(ctx context.Context, h *holding, force bool) error {
 	if before == h.status {
 		return nil
 	}
-	return writeJSON(h.store.path(fileStatus), h.status)
+	return a.writeJSON(h.store.path(fileStatus), h.status)
 }
 
 // failed notes a failure and when to try again.
@@ -198,7 +198,7 @@ func (a *agent) failed(h *holding, cause error) error {
 	h.LastError, h.LastErrorAt = plain(cause), a.now().UTC().Truncate(time.Second)
 	h.NextAttempt = a.now().Add(pause(h.Failures, models.RetryAfter(cause), remaining, rand.Float64()))
 	a.log.Error("it did not work", "certificate", h.Name, "error", h.LastError, "next_attempt", when(h.NextAttempt))
-	return writeJSON(h.store.path(fileStatus), h.status)
+	return a.writeJSON(h.store.path(fileStatus), h.status)
 }
 
 // client returns an EST client for a profile, authenticated by as.

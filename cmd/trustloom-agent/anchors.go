@@ -24,10 +24,10 @@ const (
 
 // anchors is one truststore on the device.
 type anchors struct {
+	disk
 	*anchorWish
 	dir   string
 	now   func() time.Time
-	fault func(string)
 	state anchorState
 }
 
@@ -50,7 +50,7 @@ type anchorChange struct {
 
 func (t *anchors) path(name string) string { return filepath.Join(t.dir, name) }
 
-func (t *anchors) save() error { return writeJSON(t.path(fileAnchorState), t.state) }
+func (t *anchors) save() error { return t.writeJSON(t.path(fileAnchorState), t.state) }
 
 // well forgets earlier failures.
 func (t *anchors) well() error {
@@ -72,7 +72,7 @@ func (t *anchors) open(ctx context.Context) error {
 	if err := os.MkdirAll(t.dir, dirPerm); err != nil {
 		return err
 	}
-	if err := errors.Join(sweep(t.dir), sweep(filepath.Dir(t.File))); err != nil {
+	if err := sweep(t.dir); err != nil {
 		return err
 	}
 	if err := readJSON(t.path(fileAnchorState), &t.state); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -93,11 +93,11 @@ func (t *anchors) open(ctx context.Context) error {
 // If the hook fails, the content before is put back, and the error is
 // errRefused; the first one stays.
 func (t *anchors) install(ctx context.Context, item listed, content []byte) error {
-	if err := replaceFile(t.path(fileAnchorNew), content, filePerm); err != nil {
+	if err := t.replaceFile(t.path(fileAnchorNew), content, filePerm); err != nil {
 		return err
 	}
 	c := anchorChange{Version: item.Version, SHA256: item.SHA256}
-	if err := writeJSON(t.path(fileChange), c); err != nil {
+	if err := t.writeJSON(t.path(fileChange), c); err != nil {
 		return err
 	}
 	t.fault(faultJournal)
@@ -111,18 +111,18 @@ func (t *anchors) finish(ctx context.Context, c anchorChange) error {
 	}
 	content, err := os.ReadFile(t.path(fileAnchorNew))
 	if errors.Is(err, os.ErrNotExist) && t.state.SHA256 == c.SHA256 {
-		return removeFile(t.path(fileChange)) // everything was done but this
+		return t.removeFile(t.path(fileChange)) // everything was done but this
 	}
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(t.File, content, truststorePerm); err != nil {
+	if err := t.replaceFile(t.File, content, truststorePerm); err != nil {
 		return err
 	}
 	t.fault(faultSwitched)
 	if err := t.tell(ctx, "installed"); err != nil {
 		c.Return = err.Error()
-		if err := writeJSON(t.path(fileChange), c); err != nil {
+		if err := t.writeJSON(t.path(fileChange), c); err != nil {
 			return err
 		}
 		t.fault(faultRefused)
@@ -136,7 +136,8 @@ func (t *anchors) finish(ctx context.Context, c anchorChange) error {
 	if err := os.Rename(t.path(fileAnchorNew), t.path(fileAnchorPresent)); err != nil {
 		return err
 	}
-	return removeFile(t.path(fileChange))
+	t.fault("rename " + fileAnchorPresent)
+	return t.removeFile(t.path(fileChange))
 }
 
 // goBack puts the content before back, if there is one, and tells the hook.
@@ -145,7 +146,7 @@ func (t *anchors) goBack(ctx context.Context, c anchorChange) error {
 	before, err := os.ReadFile(t.path(fileAnchorPresent))
 	switch {
 	case err == nil:
-		if err := replaceFile(t.File, before, truststorePerm); err != nil {
+		if err := t.replaceFile(t.File, before, truststorePerm); err != nil {
 			return err
 		}
 		t.fault(faultReturned)
@@ -156,7 +157,7 @@ func (t *anchors) goBack(ctx context.Context, c anchorChange) error {
 	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
-	return errors.Join(refused, removeFile(t.path(fileChange)))
+	return errors.Join(refused, t.removeFile(t.path(fileChange)))
 }
 
 func (t *anchors) tell(ctx context.Context, event string) error {

@@ -40,20 +40,21 @@ func (s *store) install(ctx context.Context, w *wish, name string) error {
 	if from != name {
 		c.From = from
 	}
-	if err := writeJSON(s.path(fileChange), c); err != nil {
+	if err := s.writeJSON(s.path(fileChange), c); err != nil {
 		return fmt.Errorf("write the journal: %w", err)
 	}
 	s.fault(faultJournal)
 	return s.finish(ctx, w, c)
 }
 
-// recover finishes a change that was interrupted, if there is one.
+// recover finishes a change that was interrupted, if there is one, and removes
+// keys that nothing refers to.
 func (s *store) recover(ctx context.Context, w *wish) error {
 	if err := sweep(s.dir); err != nil {
 		return err
 	}
 	if !exists(s.path(fileChange)) {
-		return nil
+		return s.tidy()
 	}
 	c := &change{}
 	if err := readJSON(s.path(fileChange), c); err != nil {
@@ -67,7 +68,7 @@ func (s *store) finish(ctx context.Context, w *wish, c *change) error {
 	if c.Return {
 		return s.goBack(ctx, w, c)
 	}
-	if err := point(s.path(linkCurrent), c.To); err != nil {
+	if err := s.point(s.path(linkCurrent), c.To); err != nil {
 		return fmt.Errorf("switch to %s: %w", c.To, err)
 	}
 	s.fault(faultSwitched)
@@ -80,14 +81,14 @@ func (s *store) finish(ctx context.Context, w *wish, c *change) error {
 			return errors.Join(s.refuse(c), fmt.Errorf("%w: %s; it stays, because no previous one is valid", errRefused, c.Reason))
 		}
 		c.Return = true
-		if err := writeJSON(s.path(fileChange), c); err != nil {
+		if err := s.writeJSON(s.path(fileChange), c); err != nil {
 			return fmt.Errorf("write the journal: %w", err)
 		}
 		s.fault(faultRefused)
 		return s.goBack(ctx, w, c)
 	}
 	s.fault(faultHooked)
-	if err := errors.Join(removeFile(s.path(fileRefused)), removeFile(s.path(fileChange))); err != nil {
+	if err := errors.Join(s.removeFile(s.path(fileRefused)), s.removeFile(s.path(fileChange))); err != nil {
 		return err
 	}
 	s.fault(faultConfirmed)
@@ -106,7 +107,7 @@ func (s *store) valid(name string) bool {
 // goBack makes the previous version the current one and tells the hook, whose
 // programs may have stopped with the new one.
 func (s *store) goBack(ctx context.Context, w *wish, c *change) error {
-	if err := point(s.path(linkCurrent), c.From); err != nil {
+	if err := s.point(s.path(linkCurrent), c.From); err != nil {
 		return fmt.Errorf("switch back to %s: %w", c.From, err)
 	}
 	s.fault(faultReturned)
@@ -120,7 +121,7 @@ func (s *store) goBack(ctx context.Context, w *wish, c *change) error {
 // refuse ends a change that did not succeed. The version is kept: its hook is
 // tried again later, without asking the server for another certificate.
 func (s *store) refuse(c *change) error {
-	err := errors.Join(replaceFile(s.path(fileRefused), []byte(c.To), filePerm), removeFile(s.path(fileChange)))
+	err := errors.Join(s.replaceFile(s.path(fileRefused), []byte(c.To), filePerm), s.removeFile(s.path(fileChange)))
 	return errors.Join(err, s.tidy())
 }
 
@@ -139,7 +140,7 @@ func (s *store) show(w *wish, name string) error {
 		if path == "" {
 			continue
 		}
-		if err := publish(s.dir, name, file, path); err != nil {
+		if err := s.publish(s.dir, name, file, path); err != nil {
 			return fmt.Errorf("write %s: %w", path, err)
 		}
 	}

@@ -118,7 +118,7 @@ func (c *cli) agent(cmd *cobra.Command) (*agent, error) {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(c.errs, nil))
-	return &agent{cfg: cfg, secret: func() (string, error) { return c.readSecret(cfg) }, log: log, now: c.now, fault: c.fault}, nil
+	return &agent{cfg: cfg, secret: func() (string, error) { return c.readSecret(cfg) }, log: log, now: c.now, disk: disk{c.fault}}, nil
 }
 
 // readSecret reads the secret from its file, or takes the environment's.

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -96,22 +95,5 @@ func TestSecretsComeFromTheFileOrTheEnvironment(t *testing.T) {
 		if got, err := c.readSecret(&config{document: document{SecretFile: path}}); err != nil || got != want {
 			t.Errorf("the secret is %q (%v), want %q", got, err, want)
 		}
-	}
-}
-
-// The agent is for small machines of several kinds; all of them must compile.
-func TestTheAgentCompilesForEveryPlatform(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles the standard library four times")
-	}
-	for _, platform := range []string{"linux/amd64", "linux/arm64", "linux/arm", "windows/amd64"} {
-		t.Run(platform, func(t *testing.T) {
-			system, processor, _ := strings.Cut(platform, "/")
-			cmd := exec.Command("go", "vet", ".")
-			cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+processor)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			}
-		})
 	}
 }

@@ -22,17 +22,19 @@ func syncDir(dir string) error {
 }
 
 // point makes the link at path lead to target, in one step.
-func point(path, target string) error {
-	temp := filepath.Join(filepath.Dir(path), tempPrefix+filepath.Base(path))
-	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
+func (d disk) point(path, target string) error {
+	temp, err := vacant(path)
+	if err != nil {
 		return err
 	}
 	if err := os.Symlink(target, temp); err != nil {
 		return err
 	}
+	d.fault("stage " + filepath.Base(path))
 	if err := os.Rename(temp, path); err != nil {
 		return err
 	}
+	d.fault("rename " + filepath.Base(path))
 	return syncDir(filepath.Dir(path))
 }
 
@@ -47,7 +49,7 @@ func pointed(path string) (string, error) {
 
 // publish makes path show a file of the current version, now and after every
 // switch: a link that passes through the link "current".
-func publish(credential, _, file, path string) error {
+func (d disk) publish(credential, _, file, path string) error {
 	target := filepath.Join(credential, linkCurrent, file)
 	if there, err := os.Readlink(path); err == nil && there == target {
 		return nil
@@ -55,7 +57,7 @@ func publish(credential, _, file, path string) error {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink == 0 {
 		return fmt.Errorf("%s exists and is not a link of the agent: move it away", path)
 	}
-	return point(path, target)
+	return d.point(path, target)
 }
 
 // lock takes the state folder for this process; the system gives it back when

@@ -15,7 +15,9 @@ func syncDir(string) error { return nil }
 
 // point writes target into the file at path, in one step. Links need
 // privileges on Windows; a file that names the version does the same.
-func point(path, target string) error { return replaceFile(path, []byte(target+"\n"), filePerm) }
+func (d disk) point(path, target string) error {
+	return d.replaceFile(path, []byte(target+"\n"), filePerm)
+}
 
 // pointed returns what the file names, "" if there is none.
 func pointed(path string) (string, error) {
@@ -29,12 +31,12 @@ func pointed(path string) (string, error) {
 // publish copies a file of the version to path. A power cut between two files
 // is repaired at the next start, because the journal of the change is still
 // there.
-func publish(credential, version, file, path string) error {
+func (d disk) publish(credential, version, file, path string) error {
 	content, err := os.ReadFile(filepath.Join(credential, version, file))
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, content, filePerm)
+	return d.replaceFile(path, content, filePerm)
 }
 
 // lock takes the state folder for this process; the system gives it back when

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -35,16 +36,20 @@ func run() int {
 	return code
 }
 
-// faultVariable names the point at which the program ends itself as a power
-// cut would; for tests.
-const faultVariable = "TRUSTLOOM_AGENT_FAULT"
+// faultVariable says where the program ends itself as a power cut would: the
+// name of a point, or the number of a step, counted from one. For the tests
+// that prove that a usable pair is left there; trustloomd has the same.
+const faultVariable = "TRUSTLOOM_FAULT"
 
 // faultPoint returns what is called at every step of a change.
 func faultPoint(chosen string) func(string) {
+	steps := 0
 	return func(point string) {
-		if chosen == "" || point != chosen {
+		steps++
+		if chosen == "" || point != chosen && strconv.Itoa(steps) != chosen {
 			return
 		}
+		fmt.Fprintf(os.Stderr, "trustloom-agent ends itself at step %d: %s\n", steps, point)
 		if self, err := os.FindProcess(os.Getpid()); err == nil {
 			_ = self.Kill()
 			select {}

@@ -229,7 +229,7 @@ func (a *agent) trust(authorities []*x509.Certificate) error {
 		if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, content) {
 			continue
 		}
-		if err := replaceFile(path, content, perm); err != nil {
+		if err := a.replaceFile(path, content, perm); err != nil {
 			return err
 		}
 	}
@@ -243,7 +243,7 @@ func (a *agent) forgetSecret() {
 	switch {
 	case a.cfg.SecretFile == "":
 	case a.cfg.SecretAfter == "remove":
-		err = removeFile(a.cfg.SecretFile)
+		err = a.removeFile(a.cfg.SecretFile)
 	case a.cfg.SecretAfter == "truncate":
 		err = os.Truncate(a.cfg.SecretFile, 0)
 	}

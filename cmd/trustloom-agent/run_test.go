@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ func newAgent(t *testing.T, log *bytes.Buffer) *agent {
 	t.Helper()
 	dir := t.TempDir()
 	_, content := newBench(t).issue(1)
-	if err := writeFile(filepath.Join(dir, "ca.pem"), content[fileCert]); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), content[fileCert], filePerm); err != nil {
 		t.Fatal(err)
 	}
 	d, err := parseDocument([]byte("server: https://127.0.0.1:1\nca: ca.pem\ndomain: d\ndevice: x\nstate_dir: state\ncertificates: [{name: web, profile: tls_server}]"))
@@ -28,7 +29,7 @@ func newAgent(t *testing.T, log *bytes.Buffer) *agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &agent{cfg: cfg, secret: func() (string, error) { return "s", nil }, log: slog.New(slog.NewTextHandler(log, nil)), now: time.Now, fault: func(string) {}}
+	return &agent{cfg: cfg, secret: func() (string, error) { return "s", nil }, log: slog.New(slog.NewTextHandler(log, nil)), now: time.Now, disk: disk{func(string) {}}}
 }
 
 func TestAServerThatIsAwayIsAskedAgainWithTheSameRequest(t *testing.T) {

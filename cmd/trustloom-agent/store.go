@@ -84,16 +84,16 @@ func (v *pair) due() time.Time { return renewalDue(v.leaf(), v.Obtained) }
 
 // store keeps one credential. Its methods are used by one process at a time.
 type store struct {
-	dir   string
-	now   func() time.Time
-	fault func(string)
+	disk
+	dir string
+	now func() time.Time
 }
 
 func openStore(dir string, now func() time.Time, fault func(string)) (*store, error) {
 	if err := os.MkdirAll(dir, dirPerm); err != nil {
 		return nil, fmt.Errorf("make the folder of a credential: %w", err)
 	}
-	return &store{dir: dir, now: now, fault: fault}, nil
+	return &store{disk: disk{fault}, dir: dir, now: now}, nil
 }
 
 func (s *store) path(names ...string) string {
@@ -129,7 +129,7 @@ func (s *store) ask(p *pending) error {
 	if err != nil {
 		return err
 	}
-	err = writeFolder(s.path(dirPending), map[string][]byte{fileKey: p.KeyPEM, fileRequest: p.Request, fileMeta: encoded})
+	err = s.writeFolder(s.path(dirPending), map[string][]byte{fileKey: p.KeyPEM, fileRequest: p.Request, fileMeta: encoded})
 	if err != nil {
 		return fmt.Errorf("keep the request: %w", err)
 	}
@@ -162,7 +162,10 @@ func (s *store) forget() error {
 	if err := os.Rename(s.path(dirPending), filepath.Join(gone, dirPending)); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(s.dir), os.RemoveAll(gone))
+	s.fault("rename " + dirPending + " away")
+	err = errors.Join(syncDir(s.dir), os.RemoveAll(gone))
+	s.fault("remove " + dirPending)
+	return err
 }
 
 // add writes a complete version next to the others and returns its name.
@@ -178,7 +181,7 @@ func (s *store) add(content map[string][]byte) (string, error) {
 		}
 	}
 	name := fmt.Sprintf("v%06d", last+1)
-	if err := writeFolder(s.path(name), content); err != nil {
+	if err := s.writeFolder(s.path(name), content); err != nil {
 		return "", fmt.Errorf("keep the certificate: %w", err)
 	}
 	s.fault(faultVersion)
@@ -218,6 +221,7 @@ func (s *store) tidy() error {
 	for _, name := range names {
 		if !slices.Contains(keep, name) {
 			err = errors.Join(err, os.RemoveAll(s.path(name)))
+			s.fault("remove " + name)
 		}
 	}
 	return errors.Join(err, sweep(s.dir))
@@ -243,17 +247,18 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
-func writeJSON(path string, v any) error {
+func (d disk) writeJSON(path string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, append(data, '\n'), filePerm)
+	return d.replaceFile(path, append(data, '\n'), filePerm)
 }
 
-func removeFile(path string) error {
+func (d disk) removeFile(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	d.fault("remove " + filepath.Base(path))
 	return syncDir(filepath.Dir(path))
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -41,7 +42,10 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	b := &bench{t: t, wish: &wish{Name: "web", Key: models.ECP256, Files: files{Key: filepath.Join(dir, "out-key.pem"), FullChain: filepath.Join(dir, "out-cert.pem")}}}
+	b := &bench{t: t, wish: &wish{Name: "web", Key: models.ECP256, Files: files{
+		Key: filepath.Join(dir, "out-key.pem"), FullChain: filepath.Join(dir, "out-full.pem"), Cert: filepath.Join(dir, "out-cert.pem"),
+		Chain: filepath.Join(dir, "out-chain.pem"), Bundle: filepath.Join(dir, "out-bundle.pem"),
+	}}}
 	var err error
 	b.store, err = openStore(filepath.Join(dir, "web"), time.Now, func(point string) {
 		if point == b.cutAt {
@@ -122,6 +126,12 @@ func (b *bench) serial(shown bool) int64 {
 	}
 	if got, want := pair.Leaf.SerialNumber.Int64(), v.leaf().SerialNumber.Int64(); got != want {
 		b.t.Errorf("others see certificate %d, in use is %d", got, want)
+	}
+	for name, path := range b.wish.Files.byContent() {
+		used, errUsed := os.ReadFile(b.store.path(v.Name, name))
+		if content, err := os.ReadFile(path); err != nil || errUsed != nil || !bytes.Equal(content, used) {
+			b.t.Errorf("%s is not that of certificate %d (%v, %v)", filepath.Base(path), v.leaf().SerialNumber, err, errUsed)
+		}
 	}
 	return v.leaf().SerialNumber.Int64()
 }

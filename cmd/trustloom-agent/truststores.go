@@ -95,7 +95,7 @@ type listed struct {
 func (a *agent) openTrusts(ctx context.Context) (*trusts, error) {
 	t := &trusts{agent: a}
 	for _, w := range a.cfg.Anchors {
-		held := &anchors{anchorWish: w, dir: filepath.Join(a.cfg.StateDir, dirTrusts, w.Name), now: a.now, fault: a.fault}
+		held := &anchors{anchorWish: w, dir: filepath.Join(a.cfg.StateDir, dirTrusts, w.Name), now: a.now, disk: a.disk}
 		if err := held.open(ctx); errors.Is(err, errRefused) {
 			t.note(held, err)
 		} else if err != nil {

@@ -35,11 +35,11 @@ func newAnchorBench(t *testing.T) *anchorBench {
 	b := &anchorBench{t: t}
 	script := `echo "$TRUSTLOOM_EVENT $TRUSTLOOM_TRUSTSTORE $(cat "$TRUSTLOOM_TRUSTSTORE_FILE")" >> ../log; ! grep -q refused "$TRUSTLOOM_TRUSTSTORE_FILE"`
 	w := &anchorWish{Name: "servers", File: filepath.Join(dir, "servers.pem"), Hook: hook{Command: []string{"sh", "-c", script}, Timeout: time.Minute}}
-	b.anchors = &anchors{anchorWish: w, dir: filepath.Join(dir, "state"), now: time.Now, fault: func(point string) {
+	b.anchors = &anchors{anchorWish: w, dir: filepath.Join(dir, "state"), now: time.Now, disk: disk{func(point string) {
 		if point == b.cutAt {
 			panic(powerCut(point))
 		}
-	}}
+	}}}
 	b.must(b.open(context.Background()))
 	return b
 }

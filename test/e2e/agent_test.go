@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ certificates:
     profile: tls_server
     subject: {common_name: `+d.name+`.plant.example}
     sans: ["dns:`+d.name+`.plant.example", "ip:192.0.2.7"]
-    files: {key: web.key, fullchain: web.pem}
+    files: {key: web.key, fullchain: web.pem, certificate: web-cert.pem, chain: web-chain.pem, bundle: web-bundle.pem}
     hook: {command: [sh, `+d.path("verdict")+`], timeout: 10s}
 `)
 	return a
@@ -91,7 +92,7 @@ func (a *agentDevice) agent(code int, args ...string) string {
 func (a *agentDevice) killed(point string, args ...string) {
 	a.t.Helper()
 	cmd := a.command(args...)
-	cmd.Env = append(os.Environ(), "TRUSTLOOM_AGENT_FAULT="+point)
+	cmd.Env = append(os.Environ(), "TRUSTLOOM_FAULT="+point)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != -1 {
@@ -121,7 +122,13 @@ func (a *agentDevice) serial() string {
 	if kept.Leaf.SerialNumber.Cmp(shown.Leaf.SerialNumber) != 0 {
 		a.t.Errorf("the agent uses %x, others see %x", kept.Leaf.SerialNumber, shown.Leaf.SerialNumber)
 	}
-	a.openssl("verify", "-x509_strict", "-CAfile", "trust.pem", "web.pem")
+	for path, name := range map[string]string{"web.key": "key.pem", "web.pem": "fullchain.pem", "web-cert.pem": "cert.pem", "web-chain.pem": "chain.pem", "web-bundle.pem": "bundle.pem"} {
+		current := must(os.ReadFile(a.path(filepath.Join("state", "web", "current", name))))(a.t)
+		if others := must(os.ReadFile(a.path(path)))(a.t); !bytes.Equal(others, current) {
+			a.t.Errorf("%s is not what the agent uses", path)
+		}
+	}
+	a.openssl("verify", "-x509_strict", "-CAfile", filepath.Join("state", "truststore.pem"), "web.pem")
 	return kept.Leaf.SerialNumber.Text(16)
 }
 
@@ -155,7 +162,7 @@ func TestAgent(t *testing.T) {
 	})
 	t.Run("onboarding and renewal", func(t *testing.T) { onboardAndRenew(t, a) })
 	t.Run("hook refuses", func(t *testing.T) { hookRefuses(t, a) })
-	t.Run("renewal killed at every step", func(t *testing.T) { renewalKilled(t, a) })
+	t.Run("power cuts", func(t *testing.T) { powerCuts(t, p) })
 	t.Run("manufacturer's certificate", func(t *testing.T) {
 		d := newDevice(t, p)
 		d.manufacture("acme", "SN-4711")
@@ -223,29 +230,6 @@ func hookRefuses(t *testing.T, a *agentDevice) {
 		t.Error("the certificate that waited for the hook is not in use")
 	}
 	a.agent(0, "status")
-}
-
-func renewalKilled(t *testing.T, a *agentDevice) {
-	for _, point := range []string{"pending", "answered", "version", "journal", "switched", "published", "hooked", "confirmed"} {
-		before := a.serial()
-		a.killed(point, "renew", "web", "--now")
-		a.serial()          // usable at once,
-		a.agent(0, "renew") // after the next start
-		if after := a.serial(); after == before {
-			t.Errorf("killed at %s: the renewal was not finished", point)
-		}
-		a.agent(0, "status")
-	}
-	a.write("verdict", `[ "$TRUSTLOOM_EVENT" = returned ]`)
-	for _, point := range []string{"refused", "returned"} {
-		before := a.serial()
-		a.killed(point, "renew", "web", "--now")
-		a.serial()
-		a.agent(1, "renew")
-		if after := a.serial(); after != before {
-			t.Errorf("killed at %s: certificate %s is in use, want %s", point, after, before)
-		}
-	}
 }
 
 func agentWaits(t *testing.T, p *plant) {
