@@ -13,6 +13,7 @@ import (
 
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
+	"github.com/trustloom/trustloom/models/policy"
 	"github.com/trustloom/trustloom/models/store"
 )
 
@@ -80,6 +81,9 @@ func (a *Authorities) ReserveAuthorityCertificate(ctx context.Context, in Author
 		}
 		changed := ca.CertificateID != cert.ID
 		ca.CertificateID = cert.ID
+		if ca.Validity == 0 { // left to the profile
+			ca.Validity = models.Duration(cert.NotAfter.Sub(cert.NotBefore))
+		}
 		return changed, nil
 	})
 	return result, err
@@ -198,11 +202,7 @@ func (a *Authorities) prepare(ctx context.Context, ca, issuer *models.CA) (*mode
 			return nil, fmt.Errorf("parse certificate of CA %s: %w", issuer.Name, err)
 		}
 	}
-	template, err := a.template(ca, issuer, issuerCert)
-	if err != nil {
-		return nil, err
-	}
-	tbs, err := a.cfg.Builder.BuildTBS(template, signer.Public(), pki.Issuer{Certificate: issuerCert, Algorithm: issuer.Key.Algorithm})
+	template, tbs, err := a.draft(ctx, ca, issuer, issuerCert, signer.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -214,8 +214,39 @@ func (a *Authorities) prepare(ctx context.Context, ca, issuer *models.CA) (*mode
 		ID: models.NewID[models.CertificateID](), RequestKey: fmt.Sprintf("ca/%s/%d", ca.ID, ca.Generation), State: models.CertificateReserved,
 		Kind: models.CertificateCA, IssuerCAID: issuer.ID, IssuerKeyID: issuer.KeyID, Serial: pki.SerialHex(template.SerialNumber),
 		TBS: tbs.DER, TBSSHA256: tbs.SHA256, SPKISHA256: spki, Subject: subjectOf(template),
+		ProfileName: ca.ProfileName, ProfileVersion: ca.ProfileVersion,
 		NotBefore: template.NotBefore, NotAfter: template.NotAfter,
 	}, nil
+}
+
+// draft makes what would be signed, under the profile of the CA if it has one.
+func (a *Authorities) draft(ctx context.Context, ca, issuer *models.CA, issuerCert *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, *pki.TBS, error) {
+	if ca.ProfileName != "" {
+		d, err := a.cfg.authorityDraft(ctx, policy.AuthorityCase{CA: ca, Public: public, Above: issuer, Issuer: issuerCert})
+		if err != nil {
+			return nil, nil, err
+		}
+		return d.Template, d.TBS, nil
+	}
+	template, err := a.template(ca, issuer, issuerCert)
+	if err != nil {
+		return nil, nil, err
+	}
+	tbs, err := a.cfg.Builder.BuildTBS(template, public, pki.Issuer{Certificate: issuerCert, Algorithm: issuer.Key.Algorithm})
+	return template, tbs, err
+}
+
+// authorityDraft applies the version of a profile that a CA is made under.
+func (c Config) authorityDraft(ctx context.Context, in policy.AuthorityCase) (*policy.Draft, error) {
+	row, err := c.Store.FindProfileVersion(ctx, in.CA.ProfileName, in.CA.ProfileVersion)
+	if err != nil {
+		return nil, err
+	}
+	if in.Profile, err = policy.ParseProfile(row.Document); err != nil {
+		return nil, fmt.Errorf("parse stored profile %s version %d: %w", row.Name, row.Version, err)
+	}
+	in.PublicURL, in.Now = c.PublicURL, c.Now()
+	return policy.NewAuthorityDraft(c.Builder, in)
 }
 
 // backdate is how far before now a certificate starts, for clocks that lag.
@@ -244,7 +275,8 @@ func (a *Authorities) template(ca, issuer *models.CA, issuerCert *x509.Certifica
 	if template.NotAfter.After(issuerCert.NotAfter) {
 		template.NotAfter = issuerCert.NotAfter
 	}
-	return template, nil
+	_, err = pki.Inherit(template, issuerCert)
+	return template, err
 }
 
 func spkiSHA256(public crypto.PublicKey) (string, error) {

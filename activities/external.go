@@ -4,11 +4,13 @@ package activities
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"time"
 
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
+	"github.com/trustloom/trustloom/models/policy"
 	"github.com/trustloom/trustloom/models/store"
 )
 
@@ -38,11 +40,7 @@ func (e *External) RequestAuthorityCertificate(ctx context.Context, in Authority
 	if err != nil {
 		return ExternalResult{}, err
 	}
-	subject, err := pki.MarshalName(ca.Subject)
-	if err != nil {
-		return ExternalResult{}, err
-	}
-	csr, err := pki.BuildAuthorityRequest(subject, signer)
+	csr, err := e.request(ctx, ca, signer)
 	if err != nil {
 		return ExternalResult{}, err
 	}
@@ -53,6 +51,26 @@ func (e *External) RequestAuthorityCertificate(ctx context.Context, in Authority
 		}
 		return changed
 	})
+}
+
+// request asks for a CA, under its profile if it has one.
+func (e *External) request(ctx context.Context, ca *models.CA, signer crypto.Signer) ([]byte, error) {
+	if ca.ProfileName == "" {
+		subject, err := pki.MarshalName(ca.Subject)
+		if err != nil {
+			return nil, err
+		}
+		return pki.BuildAuthorityRequest(subject, signer)
+	}
+	draft, err := e.cfg.authorityDraft(ctx, policy.AuthorityCase{CA: ca, Public: signer.Public()})
+	if err != nil {
+		return nil, err
+	}
+	asked, err := draft.Asked()
+	if err != nil {
+		return nil, err
+	}
+	return pki.BuildAuthorityRequest(draft.Template.RawSubject, signer, asked...)
 }
 
 // LookAtAuthority returns how the wait stands.

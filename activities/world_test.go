@@ -106,6 +106,12 @@ func (w *world) makeCA(name string, issuer models.CAID, kind models.CAType) *mod
 	}
 	ca.Key = models.KeyRef{Store: models.StoreSoftware, ID: "ca-" + string(ca.ID), Algorithm: models.ECP256}
 	w.write(func(tx *store.Tx) error { return tx.InsertCA(ca) })
+	return w.complete(ca)
+}
+
+// complete makes the key and the certificate of a pending CA.
+func (w *world) complete(ca *models.CA) *models.CA {
+	w.t.Helper()
 	in := activities.AuthorityInput{CAID: ca.ID}
 	for _, step := range []func(context.Context, activities.AuthorityInput) (activities.AuthorityResult, error){
 		w.acts.Authorities.GenerateAuthorityKey, w.acts.Authorities.ReserveAuthorityCertificate,

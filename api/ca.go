@@ -20,6 +20,8 @@ type CA struct {
 	Key         Key               `json:"key"`
 	KeyID       string            `json:"key_id,omitempty" doc:"SubjectKeyIdentifier in lower-case hex, as in the CRL, AIA and OCSP URLs"`
 	Subject     Name              `json:"subject"`
+	Profile     string            `json:"profile,omitempty" doc:"profile that it was made under" example:"plant_issuing_ca"`
+	Version     int               `json:"profile_version,omitzero" doc:"version of that profile"`
 	Validity    models.Duration   `json:"validity"`
 	Serial      string            `json:"serial,omitempty" doc:"serial number of its certificate, lower-case hex"`
 	NotBefore   time.Time         `json:"not_before,omitzero"`
@@ -71,7 +73,8 @@ type CACreation struct {
 	Issuer   string          `json:"issuer,omitempty" doc:"name of the CA that signs it; not for a root" example:"plant-root"`
 	Key      Key             `json:"key,omitzero"`
 	Subject  Name            `json:"subject,omitzero" doc:"the name of the CA is the common name unless given"`
-	Validity models.Duration `json:"validity,omitzero" doc:"10y for a root, 5y for an issuing CA unless given" example:"3650d"`
+	Profile  string          `json:"profile,omitempty" doc:"profile of the credential_type ca: what its certificate says, or the request for it with external" example:"plant_issuing_ca"`
+	Validity models.Duration `json:"validity,omitzero" doc:"unless given, the profile's; without a profile 10y for a root, 5y for an issuing CA" example:"3650d"`
 	Demo     bool            `json:"demo,omitzero"`
 
 	External    bool            `json:"external,omitzero" doc:"a CA elsewhere signs it: it stays pending with a request until its certificate is installed"`

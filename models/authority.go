@@ -48,6 +48,8 @@ type CA struct {
 	Origin         CAOrigin
 	CSR            []byte     // DER; of a requested CA, once its key is made
 	Deadline       *time.Time // of a requested CA: when the wait for its certificate ends
+	ProfileName    string     // of credential_type ca; empty: none
+	ProfileVersion int        // 0: none
 	Revision       int
 	CreatedAt      time.Time
 	UpdatedAt      time.Time

@@ -144,6 +144,9 @@ func (o *Operations) place(ctx context.Context, tx *store.Tx, who Caller, ca *mo
 	if pki.SelfIssued(certificate) {
 		return models.Errorf(models.KindInvalid, "the certificate is signed by itself; an external CA has to sign it")
 	}
+	if err := o.answersProfile(ctx, tx, ca, certificate); err != nil {
+		return err
+	}
 	all, err := tx.AllCAs(ctx)
 	if err != nil {
 		return err
@@ -160,7 +163,7 @@ func (o *Operations) addCA(ctx context.Context, who Caller, in api.CACreation) (
 	if err := models.CheckName("CA", in.Name); err != nil {
 		return nil, err
 	}
-	if in.Issuer != "" || in.Key != (api.Key{}) || in.Subject != (api.Name{}) || in.Validity != 0 || in.External {
+	if in.Issuer != "" || in.Key != (api.Key{}) || in.Subject != (api.Name{}) || in.Validity != 0 || in.External || in.Profile != "" {
 		return nil, models.Errorf(models.KindInvalid, "the certificate of an external CA says everything about it; give type, name, certificate and chain only")
 	}
 	certificates, err := certificatesIn([]byte(in.Certificate))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"fmt"
 	"regexp"
@@ -142,14 +143,18 @@ func fillCA(row *models.CA, certificate *x509.Certificate) {
 	row.CertificateDER = certificate.Raw
 	row.NotBefore, row.NotAfter = certificate.NotBefore.UTC(), certificate.NotAfter.UTC()
 	row.Validity = models.Duration(certificate.NotAfter.Sub(certificate.NotBefore))
+	row.Subject = nameOf(certificate.Subject)
+}
+
+// nameOf returns what of a subject there is room for in a row.
+func nameOf(s pkix.Name) models.Name {
 	first := func(values []string) string {
 		if len(values) == 0 {
 			return ""
 		}
 		return values[0]
 	}
-	s := certificate.Subject
-	row.Subject = models.Name{
+	return models.Name{
 		CommonName: s.CommonName, SerialNumber: s.SerialNumber, Organization: first(s.Organization), OrganizationalUnit: first(s.OrganizationalUnit),
 		Country: first(s.Country), State: first(s.Province), Locality: first(s.Locality),
 	}

@@ -131,6 +131,10 @@ func (o *Operations) CreateCA(ctx context.Context, who Caller, in api.CACreation
 	if err != nil {
 		return nil, err
 	}
+	changed, err := o.underProfile(ctx, who, row, in)
+	if err != nil {
+		return nil, err
+	}
 	err = o.write(ctx, func(tx *store.Tx) error {
 		if err := placeCA(ctx, tx, who, row, in.Issuer); err != nil {
 			return err
@@ -142,8 +146,10 @@ func (o *Operations) CreateCA(ctx context.Context, who Caller, in api.CACreation
 		if err := tx.Promise(promise); err != nil {
 			return err
 		}
-		return tx.Audit(who.event("ca.created", "ca", string(row.ID), "name", row.Name, "type", string(row.Type), "origin", string(row.Origin),
-			"issuer", in.Issuer, "algorithm", string(row.Key.Algorithm), "key_store", row.Key.Store))
+		event := who.event("ca.created", "ca", string(row.ID), "name", row.Name, "type", string(row.Type), "origin", string(row.Origin),
+			"issuer", in.Issuer, "algorithm", string(row.Key.Algorithm), "key_store", row.Key.Store)
+		noteProfile(&event, row, changed)
+		return tx.Audit(event)
 	})
 	if err != nil {
 		return nil, err
@@ -209,13 +215,13 @@ func (o *Operations) newCA(in api.CACreation) (*models.CA, error) {
 	if _, err := pki.MarshalName(row.Subject); err != nil {
 		return nil, err
 	}
-	if row.Validity == 0 {
+	if row.Validity == 0 && in.Profile == "" {
 		row.Validity = defaultIssuingValidity
 		if row.Type == models.CARoot {
 			row.Validity = defaultRootValidity
 		}
 	}
-	if row.Validity < minCAValidity {
+	if row.Validity < minCAValidity && (row.Validity != 0 || in.Profile == "") {
 		return nil, models.Errorf(models.KindInvalid, "validity %s is shorter than %s", row.Validity, minCAValidity)
 	}
 	return row, nil
@@ -271,7 +277,7 @@ func (o *Operations) wireCA(ctx context.Context, names *names, ca *models.CA) (a
 		ID: string(ca.ID), Name: ca.Name, Type: ca.Type, State: ca.State, Generation: ca.Generation, Issuer: issuer,
 		Key: api.Key{Algorithm: ca.Key.Algorithm, Store: ca.Key.Store}, KeyID: ca.KeyID, Subject: api.Name(ca.Subject),
 		Validity: ca.Validity, Demo: ca.Demo, Failure: ca.Failure, CreatedAt: ca.CreatedAt, UpdatedAt: ca.UpdatedAt,
-		Origin: ca.Origin,
+		Origin: ca.Origin, Profile: ca.ProfileName, Version: ca.ProfileVersion,
 	}
 	if ca.State == models.CAPending {
 		out.Deadline = ca.Deadline

@@ -80,9 +80,16 @@ func (c *cli) caShow() *cobra.Command {
 
 func showCA(w io.Writer, ca *api.CA) {
 	details(w, "Name", ca.Name, "Type", string(ca.Type), "Origin", string(ca.Origin), "State", string(ca.State), "Failure", ca.Failure, "Deadline", whenever(ca.Deadline), "Issuer", ca.Issuer,
-		"Subject", distinguishedName(ca.Subject), "Key", keyPlace(ca), "Key ID", ca.KeyID,
+		"Profile", caProfile(ca), "Subject", distinguishedName(ca.Subject), "Key", keyPlace(ca), "Key ID", ca.KeyID,
 		"Serial", ca.Serial, "Not before", when(ca.NotBefore), "Not after", when(ca.NotAfter), "CRL", ca.CRLURL, "AIA", ca.AIAURL,
 		"Note", mark(ca.Demo, "for trying things out, not for production"))
+}
+
+func caProfile(ca *api.CA) string {
+	if ca.Profile == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s, version %d", ca.Profile, ca.Version)
 }
 
 func keyPlace(ca *api.CA) string {
@@ -170,17 +177,23 @@ func (c *cli) caCreate() *cobra.Command {
 issuing CA below that one, at any depth; without, it is a root. With --external its key
 is made here and a CA elsewhere signs its certificate: it stays pending, with a request
 ('trustloom cas csr'), until that certificate is installed ('trustloom cas install').
-The name of the CA is the common name of its subject unless --common-name is given.`,
+The name of the CA is the common name of its subject unless --common-name is given.
+
+With --profile its certificate says what that profile says (of the credential_type ca:
+path length, name constraints, policies, validity, permitted keys); with --external the
+request asks for it, and only a certificate that has it can be installed.`,
 		Example: `  trustloom cas create plant-root --common-name "Plant Root" --organization "Example Works"
   trustloom cas create plant-issuing --issuer plant-root --validity 1825d
   trustloom cas create plant-issuing --external --deadline 14d
+  trustloom cas create hall-3 --issuer plant-root --profile hall_ca
   trustloom cas create token-root --algorithm RSA-4096 --store pkcs11`,
 		Args: named("CA"),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&kind, "type", "", "root or issuing (default root, with --issuer issuing)")
 	flags.StringVar(&in.Issuer, "issuer", "", "name of the CA that signs it")
-	flags.Var(duration{&in.Validity}, "validity", "how long its certificate is valid (default 10y for a root, 5y for an issuing CA)")
+	flags.Var(duration{&in.Validity}, "validity", "how long its certificate is valid (default the profile's, or 10y for a root, 5y for an issuing CA)")
+	flags.StringVar(&in.Profile, "profile", "", "profile of the credential_type ca that it is made under")
 	flags.BoolVar(&in.External, "external", false, "a CA elsewhere signs it, such as an offline root")
 	flags.Var(duration{&in.Deadline}, "deadline", "how long its certificate is waited for, with --external (default 30d)")
 	cmd.MarkFlagsMutuallyExclusive("external", "issuer")

@@ -142,13 +142,25 @@ func noPath(cert *x509.Certificate, missing string, err error) error {
 }
 
 // BuildAuthorityRequest returns a PKCS #10 request in DER for a CA: signed by
-// its key, asking for CA:TRUE and for keyCertSign and cRLSign. subject is a
-// Name in DER.
-func BuildAuthorityRequest(subject []byte, signer crypto.Signer) ([]byte, error) {
+// its key, asking for CA:TRUE and for keyCertSign and cRLSign, or else for the
+// extensions that are given. subject is a Name in DER.
+func BuildAuthorityRequest(subject []byte, signer crypto.Signer, extensions ...pkix.Extension) ([]byte, error) {
 	algorithm, err := signatureAlgorithmOf(signer.Public())
 	if err != nil {
 		return nil, err
 	}
+	if len(extensions) == 0 {
+		if extensions, err = plainAuthority(); err != nil {
+			return nil, err
+		}
+	}
+	return x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		RawSubject: subject, SignatureAlgorithm: algorithm.standard, ExtraExtensions: extensions,
+	}, signer)
+}
+
+// plainAuthority are the extensions of any CA.
+func plainAuthority() ([]pkix.Extension, error) {
 	constraints, err := asn1.Marshal(struct{ IsCA bool }{true})
 	if err != nil {
 		return nil, fault("encode the request").Because(err)
@@ -157,13 +169,10 @@ func BuildAuthorityRequest(subject []byte, signer crypto.Signer) ([]byte, error)
 	if err != nil {
 		return nil, fault("encode the request").Because(err)
 	}
-	return x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		RawSubject: subject, SignatureAlgorithm: algorithm.standard,
-		ExtraExtensions: []pkix.Extension{
-			{Id: oidBasicConstraints, Critical: true, Value: constraints},
-			{Id: oidKeyUsage, Critical: true, Value: usage},
-		},
-	}, signer)
+	return []pkix.Extension{
+		{Id: oidBasicConstraints, Critical: true, Value: constraints},
+		{Id: oidKeyUsage, Critical: true, Value: usage},
+	}, nil
 }
 
 // CheckInstalled returns KindInvalid unless a certificate answers a request of
@@ -178,6 +187,46 @@ func CheckInstalled(request []byte, cert *x509.Certificate) error {
 	}
 	if readable(asked.RawSubject) != readable(cert.RawSubject) {
 		return invalid("the certificate is for %q, and %q was asked for", cert.Subject.String(), asked.Subject.String())
+	}
+	return nil
+}
+
+// CheckAsked returns KindInvalid unless a certificate has the extensions that
+// a request of BuildAuthorityRequest asks for: a path length that is not longer,
+// and all others as they are in the request, which may be more or less critical.
+func CheckAsked(request []byte, cert *x509.Certificate) error {
+	asked, err := x509.ParseCertificateRequest(request)
+	if err != nil {
+		return fault("the stored request cannot be read").Because(err)
+	}
+	for _, e := range asked.Extensions {
+		switch {
+		case e.Id.Equal(oidKeyUsage): // CheckCA says what is needed
+		case e.Id.Equal(oidBasicConstraints):
+			if err := checkAskedLength(e.Value, cert); err != nil {
+				return err
+			}
+		case !slices.ContainsFunc(cert.Extensions, func(got pkix.Extension) bool { return got.Id.Equal(e.Id) && bytes.Equal(got.Value, e.Value) }):
+			return invalid("the certificate of %q does not have the extension %s (%s) as the request asks for it; have it signed with the extensions of the request",
+				cert.Subject.String(), e.Id, askedNames[e.Id.String()])
+		}
+	}
+	return nil
+}
+
+// askedNames are the extensions that a profile for CAs usually asks for.
+var askedNames = map[string]string{"2.5.29.30": "name constraints", "2.5.29.32": "certificate policies", "2.5.29.37": "extended key usage", "2.5.29.17": "alternative names"}
+
+func checkAskedLength(value []byte, cert *x509.Certificate) error {
+	var constraints struct {
+		IsCA       bool `asn1:"optional"`
+		MaxPathLen int  `asn1:"optional,default:-1"`
+	}
+	if _, err := asn1.Unmarshal(value, &constraints); err != nil {
+		return fault("the stored request cannot be read").Because(err)
+	}
+	if asked := constraints.MaxPathLen; asked >= 0 && (cert.MaxPathLen < 0 || cert.MaxPathLen > asked) {
+		return invalid("the certificate of %q lets more CAs be below it than the request asks for (path length %d)", cert.Subject.String(), asked)
 	}
 	return nil
 }

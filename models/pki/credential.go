@@ -8,8 +8,11 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -166,7 +169,24 @@ func parseKeyDER(kind string, der []byte, password string) (crypto.PrivateKey, e
 		}
 		return pfx.DecodeKey(der, password)
 	}
+	if expandedMLDSA(der) {
+		return nil, invalid("the ML-DSA key is in the expanded form; send the seed alone: openssl pkey -in OLD.pem -provparam ml-dsa.output_formats=seed-only -out NEW.pem")
+	}
 	return nil, invalid("the private key is damaged, or of a kind that is not supported; %s", keyChoices)
+}
+
+// expandedMLDSA reports whether a PKCS #8 key is of ML-DSA and not its seed
+// alone (RFC 9881 §6), as OpenSSL writes it unless it is told otherwise.
+func expandedMLDSA(der []byte) bool {
+	var key struct {
+		Version    int
+		Algorithm  pkix.AlgorithmIdentifier
+		PrivateKey []byte
+	}
+	_, err := asn1.Unmarshal(der, &key)
+	number, isMLDSA := strings.CutPrefix(key.Algorithm.Algorithm.String(), "2.16.840.1.101.3.4.3.")
+	isMLDSA = isMLDSA && slices.Contains([]string{"17", "18", "19"}, number)
+	return err == nil && isMLDSA && len(key.PrivateKey) > 0 && key.PrivateKey[0] != 0x80
 }
 
 // looksEncrypted tells an EncryptedPrivateKeyInfo, which begins with an

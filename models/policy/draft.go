@@ -103,16 +103,12 @@ var writtenHere = map[string]string{oidSubjectKeyID: "subject_key_identifier", "
 
 // Extensions lists the extensions that would be signed, in their order.
 func (d *Draft) Extensions() ([]Extension, error) {
-	var tbs struct {
-		Version                                               int `asn1:"explicit,tag:0"`
-		Serial, Algorithm, Issuer, Validity, Subject, KeyInfo asn1.RawValue
-		Extensions                                            []pkix.Extension `asn1:"explicit,tag:3"`
+	encoded, err := d.encoded()
+	if err != nil {
+		return nil, err
 	}
-	if _, err := asn1.Unmarshal(d.TBS.DER, &tbs); err != nil {
-		return nil, fmt.Errorf("read the draft back: %w", err)
-	}
-	out := make([]Extension, len(tbs.Extensions))
-	for i, e := range tbs.Extensions {
+	out := make([]Extension, len(encoded))
+	for i, e := range encoded {
 		oid := e.Id.String()
 		name := writtenHere[oid]
 		if field, known := extensionNames.find(oid); known {
@@ -121,6 +117,19 @@ func (d *Draft) Extensions() ([]Extension, error) {
 		out[i] = Extension{OID: oid, Name: name, Critical: e.Critical, Value: hex.EncodeToString(e.Value), Text: d.words(e)}
 	}
 	return out, nil
+}
+
+// encoded returns the extensions as they would be signed.
+func (d *Draft) encoded() ([]pkix.Extension, error) {
+	var tbs struct {
+		Version                                               int `asn1:"explicit,tag:0"`
+		Serial, Algorithm, Issuer, Validity, Subject, KeyInfo asn1.RawValue
+		Extensions                                            []pkix.Extension `asn1:"explicit,tag:3"`
+	}
+	if _, err := asn1.Unmarshal(d.TBS.DER, &tbs); err != nil {
+		return nil, fmt.Errorf("read the draft back: %w", err)
+	}
+	return tbs.Extensions, nil
 }
 
 // words says what an extension contains.

@@ -93,6 +93,11 @@ func (p *Profile) Apply(a Application) (*x509.Certificate, []string, error) {
 	if err := p.CheckKey(a.CSR); err != nil {
 		return nil, nil, err
 	}
+	return p.compose(a)
+}
+
+// compose is Apply for a key that was checked.
+func (p *Profile) compose(a Application) (*x509.Certificate, []string, error) {
 	e := &evaluation{who: a.Who}
 	template := &x509.Certificate{}
 	wish, err := wishOf(a.CSR)

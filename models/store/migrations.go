@@ -37,6 +37,7 @@ func migrations() []migration {
 		{"2026-11-21 devices in several domains", furtherDomains},
 		{"2026-11-21 pages of certificates", pagesOfCertificates},
 		{"2026-11-21 presets", domainPresets},
+		{"2026-11-21 profiles of CAs", profilesOfCAs},
 	}
 }
 

@@ -104,6 +104,8 @@ cas.updated_at timestamp with time zone not null
 cas.origin text collate "C" not null default 'made'::text
 cas.csr bytea
 cas.deadline timestamp with time zone
+cas.profile_name text collate "C" not null default ''::text
+cas.profile_version bigint not null default 0
 cas constraint cas_name_key UNIQUE (name)
 cas constraint cas_pkey PRIMARY KEY (id)
 CREATE INDEX cas_key ON public.cas USING btree (key_id)

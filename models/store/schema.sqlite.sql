@@ -96,7 +96,7 @@ CREATE TABLE cas (
 	revision INTEGER NOT NULL,
 	created_at DATETIME NOT NULL,
 	updated_at DATETIME NOT NULL
-, origin TEXT NOT NULL DEFAULT 'made', csr BLOB, deadline DATETIME);
+, origin TEXT NOT NULL DEFAULT 'made', csr BLOB, deadline DATETIME, profile_name TEXT NOT NULL DEFAULT '', profile_version INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX cas_key ON cas (key_id);
 CREATE TABLE certificates (
 	id TEXT NOT NULL PRIMARY KEY,
