@@ -276,7 +276,8 @@ func (r *Recording) ended(tx *Tx, now time.Time) statement {
 // failure.
 func (op *issuance) rest(tx *Tx) error {
 	outer := tx.ctx
-	tx.ctx = op.ctx // whose act it is
+	origin, _ := op.ctx.Value(originKey{}).(Origin)
+	tx.ctx = WithOrigin(outer, origin) // whose act it is; that its caller left must not end what others wait for
 	defer func() { tx.ctx = outer }()
 	switch {
 	case op.recording != nil && op.won:

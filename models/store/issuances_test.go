@@ -236,3 +236,29 @@ func TestWhoGaveUpWaitingIsNotStored(t *testing.T) {
 		wantStored(t, s, "next", models.RequestReserved, 1)
 	})
 }
+
+// leaver is the context of a caller who leaves after his issuance was taken
+// up: Done is not closed before, so he cannot have given up waiting.
+type leaver struct{ context.Context }
+
+func (leaver) Done() <-chan struct{} { return nil }
+func (leaver) Err() error            { return context.Canceled }
+
+func TestWhoLeavesMeanwhileHurtsNoOther(t *testing.T) {
+	fixture.Stores(t, func(t *testing.T, s *store.Store) {
+		left := reservation("left")
+		left.Events[0].Actor, left.Events[0].DeviceID = "", "a device" // whose name has to be looked up
+		errs := gathered(s, reserve(s, reservation("a")), reserve(s, reservation("z")),
+			func() error { _, err := s.Reserve(leaver{t.Context()}, left); return err })
+		for _, err := range errs[:2] {
+			if err != nil {
+				t.Errorf("the others: %v", err)
+			}
+		}
+		wantStored(t, s, "a", models.RequestReserved, 1)
+		wantStored(t, s, "z", models.RequestReserved, 1)
+		if errs[2] != nil {
+			wantStored(t, s, "left", "", 0)
+		}
+	})
+}
