@@ -444,6 +444,10 @@ func TestNothingIsHandedOverToAClosedDevice(t *testing.T) {
 		"a decommissioned device": func(d *depot, _ *models.Delivery) {
 			d.changeDevice("drive-08", func(r *models.Device) { r.State = models.DeviceDecommissioned })
 		},
+		"a suspended domain": func(d *depot, _ *models.Delivery) {
+			d.domain.Suspended = true
+			d.write(func(tx *store.Tx) error { return tx.SaveDomain(d.domain) })
+		},
 		"a revoked certificate": func(d *depot, row *models.Delivery) {
 			d.write(func(tx *store.Tx) error { return tx.RevokeCertificate(row.CertificateID, "keyCompromise", d.now) })
 		},

@@ -162,7 +162,7 @@ func (d *Deliveries) collect(ctx context.Context, id models.DeliveryID, actor, a
 			late = notReady(row)
 			return nil
 		}
-		if _, err := recipient(ctx, tx.Queries, row.DeviceID); err != nil { // suspended while this was packed
+		if err := mayHave(ctx, tx, row); err != nil {
 			return err
 		}
 		row.State, row.EndedAt, row.Settled = models.DeliveryDelivered, &now, true
@@ -173,6 +173,31 @@ func (d *Deliveries) collect(ctx context.Context, id models.DeliveryID, actor, a
 	}
 	out.Delivery, out.Certificate = row, cert
 	return out, nil
+}
+
+// mayHave asks again, in the transaction of the handing over, what every other
+// door asks a device: an order may be days old.
+func mayHave(ctx context.Context, tx *store.Tx, row *models.Delivery) error {
+	device, err := tx.FindDevice(ctx, row.DeviceID)
+	if err != nil {
+		return err
+	}
+	domain, err := tx.FindDomain(ctx, row.DomainID)
+	if err != nil {
+		return err
+	}
+	cert, err := tx.FindCertificate(ctx, row.CertificateID)
+	switch {
+	case err != nil:
+		return err
+	case policy.Closed(device) != "":
+		return models.Errorf(models.KindDenied, "%s: it gets no keys", policy.Closed(device))
+	case domain.Suspended:
+		return models.Errorf(models.KindDenied, "domain %s is suspended: its devices get no keys", domain.Name)
+	case cert.State != models.CertificateIssued:
+		return models.Errorf(models.KindDenied, "the certificate of this key is revoked; withdraw the delivery and order a new one")
+	}
+	return nil
 }
 
 // notReady says why a delivery cannot be fetched.

@@ -22,7 +22,7 @@ type authority struct {
 }
 
 func (c *checker) authorities(ctx context.Context) error {
-	c.cas = map[string]*authority{}
+	c.cas, c.byID = map[string]*authority{}, map[models.CAID]*authority{}
 	list := func(p store.Page) ([]models.CA, string, error) { return c.Store.ListCAs(ctx, p) }
 	return pages(ctx, c, "CAs", list, func(_ context.Context, rows []models.CA) error {
 		for i := range rows {
@@ -35,7 +35,11 @@ func (c *checker) authorities(ctx context.Context) error {
 				c.broken(soundness, "CA "+ca.Name, "its certificate cannot be parsed: %v", err)
 				continue
 			}
-			c.cas[ca.KeyID] = &authority{ca, certificate}
+			one := &authority{ca, certificate}
+			c.byID[ca.ID] = one
+			if known := c.cas[ca.KeyID]; known == nil || known.row.Keyless() {
+				c.cas[ca.KeyID] = one // a key may have further certificates, of CAs elsewhere
+			}
 		}
 		return nil
 	})
@@ -84,20 +88,27 @@ func (c *checker) sameAsRow(subject string, row *models.Certificate, certificate
 	if !certificate.NotAfter.Equal(row.NotAfter) || !certificate.NotBefore.Equal(row.NotBefore) {
 		c.broken(uniqueness, subject, "its row says valid until %s, its bytes say %s", row.NotAfter, certificate.NotAfter)
 	}
-	if !bytes.Equal(certificate.RawTBSCertificate, row.TBS) {
+	if row.Origin != models.CertificateImported && !bytes.Equal(certificate.RawTBSCertificate, row.TBS) {
 		c.broken(intentFirst, subject, "what was signed are not the bytes that were reserved")
 	}
 }
 
-// sound verifies and lints one certificate.
+// sound verifies and lints one certificate. How one is made that was issued
+// elsewhere is no promise of ours; but if it names a CA, that has signed it.
 func (c *checker) sound(subject string, row *models.Certificate, certificate *x509.Certificate) {
-	issuer := c.cas[row.IssuerKeyID]
+	issuer, imported := c.issuer(row), row.Origin == models.CertificateImported
 	if issuer == nil {
+		if imported && row.IssuerCAID == "" {
+			return // its issuer is known by its name only
+		}
 		c.broken(soundness, subject, "its issuer, the CA with the key %s, is not known", row.IssuerKeyID)
 		return
 	}
 	if err := certificate.CheckSignatureFrom(issuer.certificate); err != nil {
 		c.broken(soundness, subject, "the signature of CA %s does not verify: %v", issuer.row.Name, err)
+	}
+	if imported {
+		return
 	}
 	if certificate.NotAfter.After(issuer.certificate.NotAfter) {
 		c.broken(soundness, subject, "it outlives its issuer %s", issuer.row.Name)
@@ -107,10 +118,18 @@ func (c *checker) sound(subject string, row *models.Certificate, certificate *x5
 	}
 }
 
+// issuer returns the CA that a certificate says to be of, nil if there is none.
+func (c *checker) issuer(row *models.Certificate) *authority {
+	if one := c.byID[row.IssuerCAID]; one != nil && one.row.KeyID == row.IssuerKeyID {
+		return one
+	}
+	return c.cas[row.IssuerKeyID]
+}
+
 // ofRequest checks that certificate and request name each other.
 func (c *checker) ofRequest(ctx context.Context, subject string, row *models.Certificate) error {
 	if row.RequestID == "" {
-		if row.Kind != models.CertificateCA {
+		if row.Kind != models.CertificateCA && row.Origin != models.CertificateImported {
 			c.broken(oneEach, subject, "nobody requested it")
 		}
 		return nil
@@ -139,6 +158,7 @@ func (c *checker) ofRequest(ctx context.Context, subject string, row *models.Cer
 const (
 	eventReserved = "certificate.reserved"
 	eventIssued   = "certificate.issued"
+	eventImported = "certificate.imported" // of those that were issued elsewhere
 )
 
 // intents checks that each certificate was reserved, with the bytes that were
@@ -148,23 +168,41 @@ func (c *checker) intents(ctx context.Context, rows []models.Certificate) error 
 	for i := range rows {
 		subjects[i] = string(rows[i].ID)
 	}
-	events, err := c.Store.EventsAbout(ctx, subjects, eventReserved, eventIssued)
+	events, err := c.Store.EventsAbout(ctx, subjects, eventReserved, eventIssued, eventImported)
 	if err != nil {
 		return err
 	}
-	reserved, issued := map[string]*models.Event{}, map[string]*models.Event{}
+	reserved, issued, imported := map[string]*models.Event{}, map[string]*models.Event{}, map[string]*models.Event{}
 	for i := range events {
 		switch e := &events[i]; e.Action {
 		case eventReserved:
 			reserved[e.SubjectID] = e
 		case eventIssued:
 			issued[e.SubjectID] = e
+		case eventImported:
+			imported[e.SubjectID] = e
 		}
 	}
 	for i := range rows {
+		if rows[i].Origin == models.CertificateImported {
+			c.fromElsewhere(&rows[i], imported[string(rows[i].ID)])
+			continue
+		}
 		c.intent(&rows[i], reserved[string(rows[i].ID)], issued[string(rows[i].ID)])
 	}
 	return nil
+}
+
+// fromElsewhere checks a certificate that says to be issued elsewhere, so that
+// nobody hides one of ours by that. The event of a CA's is that of its CA.
+func (c *checker) fromElsewhere(row *models.Certificate, imported *models.Event) {
+	subject := "certificate " + string(row.ID)
+	if row.Attempts != 0 || row.RequestID != "" || !strings.HasPrefix(row.RequestKey, "imported/") {
+		c.broken(intentFirst, subject, "it says that it was issued elsewhere, but it was requested or signed here")
+	}
+	if imported == nil && row.Kind != models.CertificateCA {
+		c.broken(intentFirst, subject, "it says that it was issued elsewhere, but the audit log does not know who imported it")
+	}
 }
 
 func (c *checker) intent(row *models.Certificate, reserved, issued *models.Event) {

@@ -81,6 +81,7 @@ type checker struct {
 	Config
 	linter *pki.Builder
 	cas    map[string]*authority // by key ID
+	byID   map[models.CAID]*authority
 	mu     sync.Mutex
 	report Report
 	said   time.Time
