@@ -3,9 +3,12 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"runtime"
+	"strings"
 	"sync"
+	"time"
 
 	"gorm.io/gorm/schema"
 )
@@ -68,4 +71,29 @@ func Gather(s *Store, n int, start func()) {
 	for range issuanceTurns {
 		<-g.turn
 	}
+}
+
+// OpenFirst makes a database as the first version of Trustloom made it.
+func OpenFirst(ctx context.Context, url string) (*sql.DB, error) {
+	path, lite := strings.CutPrefix(url, "sqlite:")
+	kind, open := postgresDialect, func() (*sql.DB, error) { return connectPostgres(Config{URL: url}, postgresSettings) }
+	if lite {
+		kind, open = sqliteDialect, func() (*sql.DB, error) { return sql.Open(sqliteDriver, sqliteDSN(path, writerPragmas...)) }
+	}
+	pool, err := open()
+	if err != nil {
+		return nil, err
+	}
+	tx, err := pool.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	first := migrations()[0]
+	if err := runStatements(ctx, tx, kind, migrationTable+first.sql); err != nil {
+		return nil, rolledBack(tx, err)
+	}
+	if _, err := tx.ExecContext(ctx, "INSERT INTO schema_migrations (name, applied_at) VALUES ($1, $2)", first.name, time.Now().UTC()); err != nil {
+		return nil, rolledBack(tx, err)
+	}
+	return pool, tx.Commit()
 }

@@ -47,6 +47,7 @@ type Recording struct {
 func (s *Store) Reserve(ctx context.Context, r Reservation) (inserted bool, err error) {
 	req, cert := r.Request, r.Certificate
 	setDefault(&cert.State, models.CertificateReserved)
+	setDefault(&cert.Origin, models.CertificateMade)
 	if req.Key == "" || req.State != models.RequestReserved || cert.RequestKey != req.Key || cert.Serial == "" || cert.IssuerKeyID == "" ||
 		cert.State != models.CertificateReserved || len(cert.DER) != 0 {
 		return false, models.Errorf(models.KindInvalid, "a reservation needs a request and a certificate that are reserved, with key, serial number and issuer key")

@@ -97,6 +97,9 @@ func TestIssuancesAreStoredTogether(t *testing.T) {
 			wantStored(t, s, fmt.Sprint("k", i), models.RequestIssued, 2)
 			same(t, must[*models.Request](t)(s.FindRequest(t.Context(), r.Request.ID)), r.Request)
 			same(t, must[*models.Certificate](t)(s.FindCertificate(t.Context(), r.Certificate.ID)).DER, r.Certificate.DER)
+			if _, err := s.FindCertificateByFingerprint(t.Context(), r.Certificate.Fingerprint); err != nil {
+				t.Errorf("what was issued here is not found as such: %v", err)
+			}
 		}
 		wantStored(t, s, "late0", models.RequestReserved, 1)
 	})

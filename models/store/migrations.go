@@ -35,6 +35,7 @@ func migrations() []migration {
 		{"2026-11-21 groups and annotations", groupsAndAnnotations},
 		{"2026-11-21 revocation of idevids", idevidRevocation},
 		{"2026-11-21 devices in several domains", furtherDomains},
+		{"2026-11-21 origin of what was issued at once", originOfIssued},
 		{"2026-11-21 pages of certificates", pagesOfCertificates},
 		{"2026-11-21 presets", domainPresets},
 		{"2026-11-21 profiles of CAs", profilesOfCAs},

@@ -12,3 +12,9 @@ ALTER TABLE cas ADD COLUMN deadline {time};
 ALTER TABLE certificates ADD COLUMN origin {text} NOT NULL DEFAULT 'issued';
 CREATE INDEX certificates_imported ON certificates (id) WHERE origin = 'imported';
 `
+
+// originOfIssued repairs rows of a day on which certificates that were issued
+// at once were stored without their origin.
+const originOfIssued = `
+UPDATE certificates SET origin = 'issued' WHERE origin = '';
+`
