@@ -127,3 +127,30 @@ func TestFilesAreNamedPlainly(t *testing.T) {
 }
 
 var plainAttachment = regexp.MustCompile(`^attachment; filename="[a-z0-9][a-z0-9._-]*"$`)
+
+// TestQuestionsOfLoginsAreRead is R07 for what a browser brings: nothing twice,
+// nothing unknown, and nothing of it is an answer's or a log's to repeat.
+func TestQuestionsOfLoginsAreRead(t *testing.T) {
+	w := small(t)
+	for path, status := range map[string]int{
+		"/login?return=/&return=//evil.example":                    400,
+		"/login?next=https://evil.example":                         400,
+		"/login?return=%zz":                                        400,
+		"/login":                                                   404, // there is no provider here
+		"/login/callback?state=a&state=b":                          400,
+		"/login/callback?code=a&code=b":                            400,
+		"/login/callback?iss=a&iss=b":                              400,
+		"/login/callback?x=" + strings.Repeat("a", 17<<10):         400,
+		"/login/callback?error=%3Cscript%3E&error_description=%zz": 400,
+		"/login/callback?error=%3Cscript%3Eplanted":                404,
+	} {
+		w.log.Reset()
+		a := w.do(call{method: http.MethodGet, path: path})
+		if a.Code != status || a.Header().Get("Location") != "" || strings.Contains(a.Body.String(), "<script>") || strings.Contains(w.log.String(), "planted") {
+			t.Errorf("%.60s: status %d, want %d, to %q: %s\n%s", path, a.Code, status, a.Header().Get("Location"), a.Body, w.log)
+		}
+		if policy := a.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") || a.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%.60s: headers %v", path, a.Header())
+		}
+	}
+}
