@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/trustloom/trustloom/models/store"
+	"github.com/trustloom/trustloom/test/fixture"
 )
 
 // oddValues are JSON values that no member of any body expects (R05).
@@ -140,5 +141,39 @@ func TestSecretsInBrokenBodiesAreNotLogged(t *testing.T) {
 				t.Errorf("%s became %s", before, after)
 			}
 		})
+	}
+}
+
+// TestOddDocuments is R05 for the members of profile documents, ours and
+// Trustpoint's: what is not one is refused, and nothing is a fault.
+func TestOddDocuments(t *testing.T) {
+	w := small(t)
+	quote := func(s string) string {
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	request := quote(string(fixture.CSR(t, "press-09")))
+	members := []string{"name", "type", "subject", "subject.allow", "subject.cn", "extensions", "extensions.san", "extensions.san.dns_names", "extensions.basic_constraints",
+		"extensions.key_usage", "extensions.extended_key_usage", "extensions.crl", "validity", "validity.days", "validity.offset_s", "reject_mods", "keys", "ext", "subj", "$schema"}
+	for _, member := range members {
+		for what, value := range oddValues {
+			document := value
+			parts := strings.Split(member, ".")
+			for i := len(parts) - 1; i >= 0; i-- {
+				document = `{` + quote(parts[i]) + `:` + document + `}`
+			}
+			for path, body := range map[string]string{
+				"/profile-conversions": `{"format":"trustpoint","document":` + document + `}`,
+				"/profile-trials":      `{"domain":"alpha","document":` + document + `,"csr":` + request + `}`,
+			} {
+				a := w.do(call{as: "admin", method: http.MethodPost, path: path, body: body})
+				if a.Code >= http.StatusInternalServerError || a.Body.Len() > 20_000 {
+					t.Errorf("%s with %s as %s: status %d, %d bytes: %.300s", path, member, what, a.Code, a.Body.Len(), a.Body)
+				}
+			}
+		}
 	}
 }
