@@ -67,6 +67,13 @@ func checkForeignCRL(list *x509.RevocationList, at time.Time) error {
 	case list.ThisUpdate.After(at.Add(crlTolerance)):
 		return invalid("the CRL is from the future (%s)", list.ThisUpdate.UTC().Format(time.RFC3339))
 	}
+	return CompleteCRL(list)
+}
+
+// CompleteCRL is KindInvalid, saying why, unless a CRL speaks for all
+// certificates of its issuer: a delta, an indirect or a partitioned one, and
+// one that is not understood, do not (RFC 5280 §5.2).
+func CompleteCRL(list *x509.RevocationList) error {
 	for _, e := range list.Extensions {
 		switch oid := e.Id.String(); {
 		case oid == oidDeltaCRL:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/trustloom/trustloom/api/auth"
+	"github.com/trustloom/trustloom/models/pki"
 )
 
 // maxPeopleFile bounds the files with CAs and CRLs of operators.
@@ -107,7 +108,13 @@ func readCRLs(path string) ([]*x509.RevocationList, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--operator-crl %s holds something else than CRLs: %w", path, err)
 		}
+		if err := pki.CompleteCRL(list); err != nil {
+			return nil, fmt.Errorf("--operator-crl %s: %w", path, err)
+		}
 		lists = append(lists, list)
+	}
+	if len(lists) == 0 || bytes.Count(data, []byte("-----BEGIN ")) > len(lists) { // half a file would say that nobody is revoked
+		return nil, fmt.Errorf("--operator-crl %s holds no CRL, or one that is cut off", path)
 	}
 	return lists, nil
 }
