@@ -3,7 +3,6 @@
 package pki
 
 import (
-	"bytes"
 	"crypto/x509"
 	"net"
 	"slices"
@@ -87,7 +86,7 @@ func union[T any](own, more []T, same func(a, b T) bool) []T {
 func within(r, of *net.IPNet) bool {
 	mine, bits := r.Mask.Size()
 	theirs, theirBits := of.Mask.Size()
-	return bits == theirBits && mine >= theirs && of.Contains(r.IP) && bytes.Equal(r.IP.Mask(of.Mask), of.IP.Mask(of.Mask))
+	return bits == theirBits && mine >= theirs && of.Contains(r.IP) && r.IP.Mask(of.Mask).Equal(of.IP.Mask(of.Mask))
 }
 
 // subdomains reports whether all that a constraint permits is permitted by one
