@@ -498,3 +498,20 @@ func TestTheEndOfADeviceTakesItsDeliveriesBack(t *testing.T) {
 		}
 	})
 }
+
+// TestTheSweeperRests: what ended while its request still waits for people is
+// looked after in every round, but there is nothing more to forget of it.
+func TestTheSweeperRests(t *testing.T) {
+	d := newDepot(t)
+	d.askPeople()
+	row, _, err := d.order(d.armed("drive-09", models.Manual), models.DeliverToOperator, "domain_credential")
+	check(t, err)
+	_, err = d.deliveries.Withdraw(t.Context(), row.ID, "operator:alice", "", "withdrawn by an operator")
+	check(t, err)
+	if !d.deliveries.Round(t.Context()) {
+		t.Error("the sweeper is not told that a key was destroyed")
+	}
+	if d.deliveries.Round(t.Context()) {
+		t.Error("the sweeper wakes itself, although nothing has changed")
+	}
+}

@@ -23,6 +23,7 @@ const saveAttempts = 10
 // change runs do on a delivery in one transaction, again if another change
 // came in between, so that no try of a code is ever lost.
 func (d *Deliveries) change(ctx context.Context, id models.DeliveryID, do func(*store.Tx, *models.Delivery) error) (row *models.Delivery, err error) {
+	ends := false // with this change: its key is destroyed, or was without the sweeper knowing
 	for range saveAttempts {
 		err = d.door.cfg.Store.Write(ctx, func(tx *store.Tx) error {
 			if row, err = tx.FindDelivery(ctx, id); err != nil {
@@ -32,13 +33,14 @@ func (d *Deliveries) change(ctx context.Context, id models.DeliveryID, do func(*
 			if err := do(tx, row); err != nil || unchanged(&before, row) {
 				return err
 			}
+			ends = row.Ended() && (!before.Ended() || row.Settled && !before.Settled)
 			return tx.SaveDelivery(row)
 		})
 		if models.KindOf(err) != models.KindConflict {
 			break
 		}
 	}
-	if err == nil && row.Ended() {
+	if err == nil && ends {
 		d.stir()
 	}
 	return row, err
