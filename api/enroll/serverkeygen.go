@@ -8,10 +8,12 @@ import (
 	"crypto"
 	"crypto/x509"
 	"slices"
+	"time"
 
 	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
+	"github.com/trustloom/trustloom/models/store"
 )
 
 // Delivering lets the door make keys for devices that ask for them
@@ -87,6 +89,7 @@ func (d *Deliveries) generate(ctx context.Context, s *Submission, recipient *x50
 		return est.KeyResult{}, err
 	}
 	if existing != nil {
+		s.Alongside = notTheirKey // should the request become void before it is found again
 		return d.answer(ctx, s, recipient)
 	}
 	if s.Who.SecretUsed { // before a key is made
@@ -108,6 +111,12 @@ func (d *Deliveries) generate(ctx context.Context, s *Submission, recipient *x50
 		return est.KeyResult{}, err
 	}
 	return d.answer(ctx, s, recipient)
+}
+
+// notTheirKey refuses to store a request whose key is the one of the device,
+// which only asked for another.
+func notTheirKey(*store.Tx, *models.Request) error {
+	return models.Errorf(models.KindUnavailable, "the request ended at this moment; send it again").After(time.Second)
 }
 
 // answer submits the request and hands the key over once its certificate is

@@ -155,10 +155,12 @@ func (g *issuances) run(s *Store) {
 	if kind := models.KindOf(verdict); verdict == nil || kind == models.KindUnavailable || len(batch) == 1 {
 		return
 	}
-	for _, op := range batch { // one of them cannot be stored
-		op.done <- s.alone(op)
+	for len(batch) > 0 { // one of them cannot be stored
+		op := batch[0]
+		err := s.alone(op)
+		batch = batch[1:] // those that are left hear the verdict if this one panics
+		op.done <- err
 	}
-	batch = nil
 }
 
 // together stores all issuances in one transaction.
