@@ -18,6 +18,10 @@ const (
 	sweepRound    = time.Minute
 )
 
+// scrubs is in how many rounds the database is told to forget: PostgreSQL keeps
+// what a transaction that is older than the end of a delivery could still see.
+const scrubs = 2
+
 // undelivered is why the certificate of a key that nobody got is revoked.
 const undelivered models.RevocationReason = "cessationOfOperation"
 
@@ -27,12 +31,12 @@ const undelivered models.RevocationReason = "cessationOfOperation"
 func (d *Deliveries) Sweep(ctx context.Context) {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
-	forget := true // a crash may have come between the end of a delivery and this
+	forget := scrubs // a crash may have come between the end of a delivery and this
 	for {
 		round, cancel := context.WithTimeout(ctx, sweepRound)
 		d.settleAll(round)
-		if forget {
-			forget = d.forget(round) != nil
+		if forget > 0 && d.forget(round) == nil {
+			forget--
 		}
 		cancel()
 		select {
@@ -40,7 +44,7 @@ func (d *Deliveries) Sweep(ctx context.Context) {
 			return
 		case <-ticker.C:
 		case <-d.wake:
-			forget = true
+			forget = scrubs
 		}
 	}
 }

@@ -161,7 +161,8 @@ const scrubTime = 10 * time.Second
 // SQLite overwrites what is deleted (secure_delete); its write-ahead log, with
 // older images of the pages, is carried over and truncated here. PostgreSQL
 // keeps old versions of rows: the table of keys, which is small, is rewritten
-// here and its old file removed. What PostgreSQL wrote to its own write-ahead
+// here and its old file removed; what a transaction that began before the end of
+// a delivery could still see is only gone with the next time. What PostgreSQL wrote to its own write-ahead
 // log stays there, sealed, until the server recycles it. Scrub is
 // KindUnavailable while others keep the database from it; it may be repeated.
 func (s *Store) Scrub(ctx context.Context) error {
