@@ -23,10 +23,7 @@ func (o *Operations) ListApprovals(ctx context.Context, who Caller, f api.Approv
 	}
 	filter := store.ApprovalFilter{Page: pageOf(f.PageQuery), State: f.State}
 	var err error
-	if filter.Domains, err = scope(ctx, o.store.Queries, who); err != nil {
-		return nil, err
-	}
-	if filter.DomainID, err = domainFilter(ctx, o.store.Queries, who, f.Domain); err != nil {
+	if filter.Domains, filter.DomainID, _, err = o.selected(ctx, who, f.Domain, ""); err != nil {
 		return nil, err
 	}
 	rows, next, err := o.store.ListApprovals(ctx, filter)

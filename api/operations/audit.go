@@ -24,10 +24,7 @@ func (o *Operations) ListEvents(ctx context.Context, who Caller, f api.EventFilt
 		}
 	}
 	var err error
-	if filter.Domains, err = scope(ctx, o.store.Queries, who); err != nil {
-		return nil, err
-	}
-	if filter.DeviceID, err = deviceFilter(ctx, o.store.Queries, who, f.Device); err != nil {
+	if filter.Domains, _, filter.DeviceID, err = o.selected(ctx, who, "", f.Device); err != nil {
 		return nil, err
 	}
 	rows, next, err := o.store.ListEvents(ctx, filter)

@@ -32,13 +32,7 @@ func (o *Operations) ListCertificates(ctx context.Context, who Caller, f api.Cer
 		return nil, err
 	}
 	filter.Now = o.now()
-	if filter.Domains, err = scope(ctx, o.store.Queries, who); err != nil {
-		return nil, err
-	}
-	if filter.DomainID, err = domainFilter(ctx, o.store.Queries, who, f.Domain); err != nil {
-		return nil, err
-	}
-	if filter.DeviceID, err = deviceFilter(ctx, o.store.Queries, who, f.Device); err != nil {
+	if filter.Domains, filter.DomainID, filter.DeviceID, err = o.selected(ctx, who, f.Domain, f.Device); err != nil {
 		return nil, err
 	}
 	rows, next, err := o.store.ListCertificates(ctx, filter)

@@ -109,13 +109,7 @@ func (o *Operations) ListDeliveries(ctx context.Context, who Caller, f api.Deliv
 	}
 	filter := store.DeliveryFilter{Page: pageOf(f.PageQuery), State: f.State}
 	var err error
-	if filter.Domains, err = scope(ctx, o.store.Queries, who); err != nil {
-		return nil, err
-	}
-	if filter.DomainID, err = domainFilter(ctx, o.store.Queries, who, f.Domain); err != nil {
-		return nil, err
-	}
-	if filter.DeviceID, err = deviceFilter(ctx, o.store.Queries, who, f.Device); err != nil {
+	if filter.Domains, filter.DomainID, filter.DeviceID, err = o.selected(ctx, who, f.Domain, f.Device); err != nil {
 		return nil, err
 	}
 	rows, next, err := o.store.ListDeliveries(ctx, filter)

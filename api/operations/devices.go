@@ -44,10 +44,7 @@ func (o *Operations) ListDevices(ctx context.Context, who Caller, f api.DeviceFi
 	if filter.Metadata, err = metadataFilter(f.Metadata); err != nil {
 		return nil, err
 	}
-	if filter.Domains, err = scope(ctx, o.store.Queries, who); err != nil {
-		return nil, err
-	}
-	if filter.DomainID, err = domainFilter(ctx, o.store.Queries, who, f.Domain); err != nil {
+	if filter.Domains, filter.DomainID, _, err = o.selected(ctx, who, f.Domain, ""); err != nil {
 		return nil, err
 	}
 	rows, next, err := o.store.ListDevices(ctx, filter)

@@ -110,6 +110,21 @@ func deviceFilter(ctx context.Context, q reader, who Caller, name string) (model
 	return device.ID, nil
 }
 
+// selected is what every list of rows of domains is restricted by: the domains
+// that the caller is limited to, and the domain and the device that are asked
+// for by name, empty where they are not.
+func (o *Operations) selected(ctx context.Context, who Caller, domain, device string) (within []models.DomainID, of models.DomainID, by models.DeviceID, err error) {
+	q := o.store.Queries
+	if within, err = scope(ctx, q, who); err != nil {
+		return nil, "", "", err
+	}
+	if of, err = domainFilter(ctx, q, who, domain); err != nil {
+		return nil, "", "", err
+	}
+	by, err = deviceFilter(ctx, q, who, device)
+	return within, of, by, err
+}
+
 // names resolves identifiers to names, each once.
 type names struct {
 	q       reader

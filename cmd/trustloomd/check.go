@@ -66,6 +66,8 @@ thousand certificates per second and says how far it is.`,
 	return cmd
 }
 
+// environment returns the value of an environment variable, or what is meant
+// without it.
 func environment(name, otherwise string) string {
 	if value := os.Getenv(name); value != "" {
 		return value

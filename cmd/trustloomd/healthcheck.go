@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,11 +37,7 @@ is 0 if it is. With --wait the question is repeated until it is or the time is u
 			}
 		},
 	}
-	addr := os.Getenv("TRUSTLOOM_HTTP_ADDR")
-	if addr == "" {
-		addr = "127.0.0.1:8080"
-	}
-	cmd.Flags().StringVar(&url, "url", "http://"+addr, "the server's address without TLS")
+	cmd.Flags().StringVar(&url, "url", "http://"+environment("TRUSTLOOM_HTTP_ADDR", "127.0.0.1:8080"), "the server's address without TLS")
 	cmd.Flags().DurationVar(&wait, "wait", 0, "how long to wait for it to become ready")
 	return cmd
 }
