@@ -15,6 +15,7 @@ import (
 
 	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/test/fixture/running"
 )
 
 // soakFull asks for the size that the acceptance names (make soak).
@@ -58,8 +59,8 @@ func TestNoCertificateExpiresInUse(t *testing.T) {
 	stop := watchAll(watched, e.look)
 	for i := range e.restarts {
 		time.Sleep(time.Until(begun.Add(e.time * time.Duration(i+1) / time.Duration(e.restarts+1)))) // the experiment lasts this long
-		p.kill()
-		p.launch()
+		p.Kill()
+		p.Launch()
 	}
 	time.Sleep(time.Until(begun.Add(e.time)))
 	stop()
@@ -80,7 +81,7 @@ func (p *plant) shorten(t testing.TB, profile, from string, to time.Duration) {
 // runs starts 'trustloom-agent run'; what it returns ends it by SIGTERM.
 func (a *agentDevice) runs() (stop func()) {
 	a.t.Helper()
-	cmd, log := a.command("run"), &logBuffer{}
+	cmd, log := a.command("run"), &running.Log{}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		a.t.Fatal(err)
@@ -91,7 +92,7 @@ func (a *agentDevice) runs() (stop func()) {
 			a.t.Errorf("the agent of %s ended with %v", a.name, err)
 		}
 		if a.t.Failed() {
-			a.t.Logf("log of %s:\n%s", a.name, tail(log.String(), 20))
+			a.t.Logf("log of %s:\n%s", a.name, running.Tail(log.String(), 20))
 		}
 	}
 }

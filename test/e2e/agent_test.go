@@ -18,6 +18,7 @@ import (
 
 	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/test/fixture/running"
 )
 
 // agentProgram builds trustloom-agent once.
@@ -52,7 +53,7 @@ func withAgent(t testing.TB, d *device) *agentDevice {
 	}
 	a.write("secret", d.secret+"\n")
 	a.write("verdict", "exit 0")
-	a.write("agent.yaml", fmt.Sprintf("server: https://%s\nca: %s\ndomain: %s\nstate_dir: state\ntruststore: trust.pem\n", d.plant.https, d.plant.ca, d.plant.domain)+auth+`
+	a.write("agent.yaml", fmt.Sprintf("server: https://%s\nca: %s\ndomain: %s\nstate_dir: state\ntruststore: trust.pem\n", d.plant.HTTPS, d.plant.CA, d.plant.domain)+auth+`
 certificates:
   - name: web
     profile: tls_server
@@ -198,7 +199,7 @@ func onboardAndRenew(t *testing.T, a *agentDevice) {
 		t.Error("a certificate was renewed long before it is due")
 	}
 	file := string(must(os.ReadFile(a.path("agent.yaml")))(t))
-	a.write("agent.yaml", strings.Replace(file, "ca: "+a.plant.ca+"\n", "", 1)) // it is remembered
+	a.write("agent.yaml", strings.Replace(file, "ca: "+a.plant.CA+"\n", "", 1)) // it is remembered
 	a.agent(0, "renew", "--now")
 	second := must(a.pair("web"))(t)
 	switch {
@@ -241,14 +242,14 @@ func agentWaits(t *testing.T, p *plant) {
 	}
 	approval := p.pendingApproval(t)
 	cmd := a.command("enroll", "--wait", "60s")
-	log := &logBuffer{}
+	log := &running.Log{}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the agent asks again", 20*time.Second, func() bool { return strings.Contains(log.String(), "asked again") })
-	p.kill()
-	p.start()
+	p.Kill()
+	p.Start()
 	if err := decide(t, p.approver(t, "alice"), approval, models.VerdictApprove, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"os/exec"
 	"testing"
+
+	"github.com/trustloom/trustloom/test/fixture/running"
 )
 
 // TestBench runs the benchmark for a moment and looks whether its report is
@@ -14,7 +16,7 @@ func TestBench(t *testing.T) {
 	for _, name := range []string{"sqlite", "postgres"} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"bench", "enroll", "--clients", "1,2", "--duration", "1s", "-o", "json", "--dir", t.TempDir()}, database(t, name)...)
-			cmd := exec.Command(binary(t, "trustloomd"), args...)
+			cmd := exec.Command(running.Binary(t, "trustloomd"), args...)
 			out, err := cmd.Output()
 			if err != nil {
 				t.Fatalf("trustloomd bench enroll: %v\n%s", err, out)
@@ -26,7 +28,7 @@ func TestBench(t *testing.T) {
 			assertPositive(t, "", report)
 		})
 	}
-	out, err := exec.Command(binary(t, "trustloomd"), "bench", "enroll", "--clients", "0").CombinedOutput()
+	out, err := exec.Command(running.Binary(t, "trustloomd"), "bench", "enroll", "--clients", "0").CombinedOutput()
 	if err == nil {
 		t.Errorf("no clients at all: %s", out)
 	}
@@ -38,7 +40,7 @@ func TestBenchLists(t *testing.T) {
 	for _, name := range []string{"sqlite", "postgres"} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"bench", "lists", "--rows", "1000", "-o", "json", "--dir", t.TempDir()}, database(t, name)...)
-			out, err := exec.Command(binary(t, "trustloomd"), args...).Output()
+			out, err := exec.Command(running.Binary(t, "trustloomd"), args...).Output()
 			if err != nil {
 				t.Fatalf("trustloomd bench lists: %v\n%s", err, out)
 			}

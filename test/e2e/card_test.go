@@ -16,6 +16,7 @@ import (
 	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/test/fixture"
+	"github.com/trustloom/trustloom/test/fixture/running"
 )
 
 // TestASmartCard lets a person in with a certificate, as curl presents it, and
@@ -45,8 +46,8 @@ func TestASmartCard(t *testing.T) {
 	p := newPlant(t, start(t, "--operator-ca", path("people.pem"), "--operator-crl", path("people.crl")), "software")
 	must(p.api.CreateOperator(background(), api.OperatorCreation{Name: "alice", Role: models.RoleViewer, Domains: []string{p.domain}}))(t)
 	session := func(args ...string) string {
-		args = append([]string{"-s", "-w", " %{http_code}", "--cacert", p.ca, "--cert", path("alice.pem"), "--key", path("alice.key")}, args...)
-		out, _ := exec.Command("curl", append(args, "https://"+p.https+"/api/v1/session")...).CombinedOutput()
+		args = append([]string{"-s", "-w", " %{http_code}", "--cacert", p.CA, "--cert", path("alice.pem"), "--key", path("alice.key")}, args...)
+		out, _ := exec.Command("curl", append(args, "https://"+p.HTTPS+"/api/v1/session")...).CombinedOutput()
 		return string(out)
 	}
 	wants := func(what, got string, words ...string) {
@@ -58,12 +59,12 @@ func TestASmartCard(t *testing.T) {
 		}
 	}
 	wants("before it is registered", session(), " 401", "belongs to no operator")
-	if out, err := exec.Command(binary(t, "trustloom"), "--url", "https://"+p.https, "--ca", p.ca, "--token-file", filepath.Join(p.dir, "admin-token"),
+	if out, err := exec.Command(running.Binary(t, "trustloom"), "--url", "https://"+p.HTTPS, "--ca", p.CA, "--token-file", filepath.Join(p.Dir, "admin-token"),
 		"operators", "add-certificate", "alice", "--file", path("alice.pem"), "--match", "email").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	wants("with the card", session(), " 200", `"operator":"alice"`, `"role":"viewer"`, `"domains":["press-shop"]`)
-	token := strings.TrimSpace(string(must(os.ReadFile(filepath.Join(p.dir, "admin-token")))(t)))
+	token := strings.TrimSpace(string(must(os.ReadFile(filepath.Join(p.Dir, "admin-token")))(t)))
 	wants("with a token as well", session("-H", "Authorization: Bearer "+token), " 400", "one method")
 
 	d := newDevice(t, p)

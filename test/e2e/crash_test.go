@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,14 +34,14 @@ func TestKilledWhileADeviceWaits(t *testing.T) {
 		d.newCSR("domain", "/CN=x")
 		d.waits("domain.csr")
 		approval := p.pendingApproval(t)
-		p.kill()
-		p.start()
+		p.Kill()
+		p.Start()
 		d.waits("domain.csr")
 		if err := decide(t, alice, approval, models.VerdictApprove, ""); err != nil {
 			t.Fatal(err)
 		}
-		p.kill()
-		p.start()
+		p.Kill()
+		p.Start()
 		if err := decide(t, bob, approval, models.VerdictApprove, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -80,13 +79,13 @@ func TestKilledAtFaultPoints(t *testing.T) {
 // the repeated request gets.
 func (p *plant) killedAt(t *testing.T, point string, send func() answer) answer {
 	t.Helper()
-	p.stop()
-	p.start("TRUSTLOOM_FAULT=" + point)
+	p.Stop()
+	p.Start("TRUSTLOOM_FAULT=" + point)
 	if a := send(); a.status == "200" {
 		t.Fatalf("the request was answered although the server dies at %s", point)
 	}
-	p.awaitEnd(20 * time.Second)
-	p.start()
+	p.AwaitEnd(20 * time.Second)
+	p.Start()
 	var a answer
 	eventually(t, "the repeated request has its answer", 30*time.Second, func() bool {
 		a = send()
@@ -182,11 +181,11 @@ func (d *device) thousand(t *testing.T, operation, name string, auth ...string) 
 // status codes.
 func (d *device) transfers(operation, csr, out string, n int, auth []string) string {
 	args := []string{"--silent", "--parallel", "--parallel-max", "50", "--max-time", "120",
-		"--cacert", d.plant.ca, "--header", "Content-Type: application/pkcs10",
+		"--cacert", d.plant.CA, "--header", "Content-Type: application/pkcs10",
 		"--data-binary", "@" + csr + ".csr", "--write-out", `%{http_code} %{filename_effective}\n`}
 	args = append(args, auth...)
 	for i := range n {
-		args = append(args, "--output", fmt.Sprintf("%s.%d", out, i), "https://"+d.plant.https+"/.well-known/est/"+d.plant.domain+"/"+operation)
+		args = append(args, "--output", fmt.Sprintf("%s.%d", out, i), "https://"+d.plant.HTTPS+"/.well-known/est/"+d.plant.domain+"/"+operation)
 	}
 	cmd := exec.Command("curl", args...)
 	cmd.Dir = d.dir
@@ -206,9 +205,9 @@ func TestEngineDatabaseDeleted(t *testing.T) {
 		eventually(t, "five approvals are pending", 10*time.Second, func() bool {
 			return len(must(p.api.ListApprovals(background(), api.ApprovalFilter{State: models.ApprovalPending}))(t).Items) == 5
 		})
-		p.kill()
-		p.deleteEngineDatabase(t)
-		p.start()
+		p.Kill()
+		deleteEngineDatabase(t, p.instance)
+		p.Start()
 		alice := p.approver(t, "alice")
 		for _, approval := range must(p.api.ListApprovals(background(), api.ApprovalFilter{State: models.ApprovalPending}))(t).Items {
 			if err := decide(t, alice, approval, models.VerdictApprove, ""); err != nil {
@@ -222,31 +221,19 @@ func TestEngineDatabaseDeleted(t *testing.T) {
 	})
 }
 
-func (i *instance) deleteEngineDatabase(t testing.TB) {
+func deleteEngineDatabase(t testing.TB, i *instance) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(i.dir, "temporal", "temporal.db*"))
+	files, err := filepath.Glob(filepath.Join(i.Dir, "temporal", "temporal.db*"))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no engine database in %s: %v", i.dir, err)
+		t.Fatalf("no engine database in %s: %v", i.Dir, err)
 	}
 	// The engine ends by itself when its parent is gone, a moment later.
-	eventually(t, "the engine has ended", 20*time.Second, func() bool { return !engineRuns(i.dir) })
+	eventually(t, "the engine has ended", 20*time.Second, func() bool { return i.Engine() == 0 })
 	for _, file := range files {
 		if err := os.Remove(file); err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// engineRuns reports whether an engine with this data directory is running.
-func engineRuns(dir string) bool {
-	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, line := range lines {
-		cmd, err := os.ReadFile(line)
-		if err == nil && strings.Contains(string(cmd), "trustloom-temporal") && strings.Contains(string(cmd), dir) {
-			return true
-		}
-	}
-	return false
 }
 
 func TestEngineKilled(t *testing.T) {
@@ -256,7 +243,7 @@ func TestEngineKilled(t *testing.T) {
 	d.newCSR("domain", "/CN=x")
 	d.waits("domain.csr")
 	approval := p.pendingApproval(t)
-	killEngine(t, p.dir)
+	killEngine(t, p.instance)
 	d.waits("domain.csr") // polls read the database only
 	if err := decide(t, p.approver(t, "alice"), approval, models.VerdictApprove, ""); err != nil {
 		t.Fatal(err)
@@ -264,24 +251,14 @@ func TestEngineKilled(t *testing.T) {
 	d.keep(d.comesBack("domain.csr"), "domain")
 }
 
-// killEngine kills the engine of a data directory, found by its command line
-// as the child that our own server started.
-func killEngine(t testing.TB, dir string) {
+// killEngine kills the engine that our own server started.
+func killEngine(t testing.TB, i *instance) {
 	t.Helper()
-	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, line := range lines {
-		cmd, err := os.ReadFile(line)
-		if err != nil || !strings.Contains(string(cmd), "trustloom-temporal") || !strings.Contains(string(cmd), dir) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(line)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		return
+	engine := i.Engine()
+	if engine == 0 {
+		t.Fatalf("no engine runs on %s", i.Dir)
 	}
-	t.Fatalf("no engine runs on %s", dir)
+	if err := syscall.Kill(engine, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/test/fixture"
+	"github.com/trustloom/trustloom/test/fixture/running"
 )
 
 // TestDatabaseAway stops PostgreSQL while devices enroll and one waits for
@@ -38,7 +39,7 @@ func TestDatabaseAway(t *testing.T) {
 	db.Stop(t)
 	p.refusesForNow(t, waiting, alice, approval)
 	db.Start(t)
-	p.awaitReady(20 * time.Second)
+	p.AwaitReady(20 * time.Second)
 	if err := decide(t, alice, approval, models.VerdictApprove, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -47,9 +48,9 @@ func TestDatabaseAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	db.Stop(t) // while the story goes on with the certificate
-	p.awaitDown(t, "database")
+	awaitDown(t, p.instance, "database")
 	db.Start(t)
-	p.awaitReady(20 * time.Second)
+	p.AwaitReady(20 * time.Second)
 	waiting.keep(waiting.patient("domain.csr"), "domain")
 	issued := finish()
 	p.checkInvariants(t)
@@ -70,7 +71,7 @@ func TestDatabaseAway(t *testing.T) {
 // refusesForNow checks what everybody is told while the database is away.
 func (p *plant) refusesForNow(t *testing.T, waiting *device, approver *api.Client, approval api.Approval) {
 	t.Helper()
-	p.awaitDown(t, "database")
+	awaitDown(t, p.instance, "database")
 	a := waiting.est("simpleenroll", "domain.csr", waiting.basic()...)
 	if a.status != "503" || !retryAfter.MatchString(a.header) {
 		t.Errorf("the device that waits is answered %s\n%s", a.status, a.header)
@@ -85,10 +86,10 @@ func (p *plant) refusesForNow(t *testing.T, waiting *device, approver *api.Clien
 }
 
 // awaitDown waits until /readyz names what is down.
-func (i *instance) awaitDown(t *testing.T, check string) {
+func awaitDown(t *testing.T, i *instance, check string) {
 	t.Helper()
 	eventually(t, "/readyz names the "+check, 15*time.Second, func() bool {
-		resp, err := http.Get("http://" + i.http + "/readyz")
+		resp, err := http.Get("http://" + i.HTTP + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -99,7 +100,7 @@ func (i *instance) awaitDown(t *testing.T, check string) {
 }
 
 // about returns the lines of the log with a word.
-func (l *logBuffer) about(word string) string {
+func about(l *running.Log, word string) string {
 	var lines []string
 	for _, line := range strings.Split(l.String(), "\n") {
 		if strings.Contains(line, word) {
@@ -172,7 +173,7 @@ func (d *device) enrollOnce(t *testing.T, name string) (refused int, ok bool) {
 			refused++
 			time.Sleep(100 * time.Millisecond)
 		default:
-			t.Errorf("%s is answered %s\n%s\n%s\n%s", name, a.status, a.header, a.body, d.plant.log.about("status="+a.status))
+			t.Errorf("%s is answered %s\n%s\n%s\n%s", name, a.status, a.header, a.body, about(d.plant.Log, "status="+a.status))
 			return refused, false
 		}
 	}

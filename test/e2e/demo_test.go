@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/test/fixture/running"
 )
 
 // TestDemo plays what `make demo` plays, also with the CA keys on a token.
 func TestDemo(t *testing.T) {
-	binary(t, "trustloomd")
+	running.Binary(t, "trustloomd")
 	for _, store := range []string{models.StoreSoftware, models.StorePKCS11} {
 		t.Run(store, func(t *testing.T) {
 			var flags []string

@@ -24,7 +24,7 @@ type plant struct {
 // newPlant makes a PKI whose keys are in the named key store.
 func newPlant(t testing.TB, i *instance, keyStore string) *plant {
 	t.Helper()
-	p := &plant{instance: i, api: i.client(), domain: "press-shop"}
+	p := &plant{instance: i, api: i.Client(), domain: "press-shop"}
 	key := api.Key{Algorithm: models.ECP256, Store: keyStore}
 	must(p.api.CreateCA(background(), api.CACreation{Name: "plant-root", Type: models.CARoot, Key: key, Subject: api.Name{CommonName: "Plant Root"}}))(t)
 	must(p.api.CreateCA(background(), api.CACreation{Name: "plant-issuing", Type: models.CAIssuing, Issuer: "plant-root", Key: key, Subject: api.Name{CommonName: "Plant Issuing"}}))(t)
@@ -57,7 +57,7 @@ func (p *plant) requireApproval(t testing.TB, rule *api.ApprovalRule) {
 func (p *plant) approver(t testing.TB, name string) *api.Client {
 	t.Helper()
 	token := must(p.api.CreateToken(background(), api.TokenCreation{Name: name, Role: models.RoleApprover}))(t)
-	return p.clientWith(token.Token)
+	return p.ClientWith(token.Token)
 }
 
 // pendingApproval waits for the one approval that is pending.
@@ -129,10 +129,10 @@ func (d *device) est(operation, csr string, more ...string) answer {
 
 func (d *device) estAt(i *instance, path, csr string, more ...string) answer {
 	d.t.Helper()
-	args := append([]string{"--silent", "--show-error", "--max-time", "60", "--cacert", i.ca,
+	args := append([]string{"--silent", "--show-error", "--max-time", "60", "--cacert", i.CA,
 		"--dump-header", "header", "--output", "body", "--write-out", "%{http_code}",
 		"--header", "Content-Type: application/pkcs10", "--data-binary", "@" + csr}, more...)
-	cmd := exec.Command("curl", append(args, "https://"+i.https+"/.well-known/est/"+path)...)
+	cmd := exec.Command("curl", append(args, "https://"+i.HTTPS+"/.well-known/est/"+path)...)
 	cmd.Dir = d.dir
 	out, err := cmd.Output() // curl also fails where the server answers and then closes
 	if err != nil && string(out) == "000" {
@@ -176,7 +176,7 @@ func (d *device) verify(certificate string) {
 
 func (d *device) mustCurl(i *instance, path, file string) {
 	d.t.Helper()
-	out, err := d.try("curl", "--silent", "--show-error", "--fail", "--cacert", i.ca, "--output", file, "https://"+i.https+path)
+	out, err := d.try("curl", "--silent", "--show-error", "--fail", "--cacert", i.CA, "--output", file, "https://"+i.HTTPS+path)
 	if err != nil {
 		d.t.Fatalf("GET %s: %v\n%s", path, err, out)
 	}

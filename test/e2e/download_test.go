@@ -52,7 +52,7 @@ func (v *visitor) order(name string) *api.Delivery {
 // type types into the form.
 func (v *visitor) fill(device, code string) {
 	v.t.Helper()
-	v.Open("https://" + v.p.https + "/download")
+	v.Open("https://" + v.p.HTTPS + "/download")
 	v.Fill("#device", device)
 	v.Fill("#code", code)
 	v.Fill("#password", downloadPassword)
@@ -82,7 +82,7 @@ func (v *visitor) sealed(d *api.Delivery) []byte {
 // Acceptance 4: a one-time code in a real browser.
 func TestDownloadInABrowser(t *testing.T) {
 	i := start(t)
-	v := &visitor{Browser: fixture.NewBrowser(t), t: t, p: newPlant(t, i, models.StoreSoftware), rows: fixture.Open(t, "sqlite:"+filepath.Join(i.dir, "trustloom.db"))}
+	v := &visitor{Browser: fixture.NewBrowser(t), t: t, p: newPlant(t, i, models.StoreSoftware), rows: fixture.Open(t, "sqlite:"+filepath.Join(i.Dir, "trustloom.db"))}
 	var codes []string
 	var keys [][]byte
 	ordered := func(name string) *api.Delivery {
@@ -156,7 +156,7 @@ func (v *visitor) leavesNoTrace(i *instance, codes []string, keys [][]byte) {
 		v.t.Errorf("the browser complains: %q", complaints)
 	}
 	for _, code := range codes {
-		if strings.Contains(i.log.String(), code) || strings.Contains(i.log.String(), downloadPassword) {
+		if strings.Contains(i.Log.String(), code) || strings.Contains(i.Log.String(), downloadPassword) {
 			v.t.Error("a code or a password is in the log")
 		}
 		for _, address := range v.Addresses() {
@@ -165,13 +165,13 @@ func (v *visitor) leavesNoTrace(i *instance, codes []string, keys [][]byte) {
 			}
 		}
 		for _, file := range []string{"trustloom.db", "temporal/temporal.db"} {
-			if bytes.Contains(readAll(v.t, i.dir, file), []byte(strings.ReplaceAll(code, "-", ""))) {
+			if bytes.Contains(readAll(v.t, i.Dir, file), []byte(strings.ReplaceAll(code, "-", ""))) {
 				v.t.Errorf("a code is in %s", file)
 			}
 		}
 	}
 	eventually(v.t, "the keys are gone from the database and from copies of it", 40*time.Second, func() bool {
-		copied := readAll(v.t, i.dir, "trustloom.db")
+		copied := readAll(v.t, i.Dir, "trustloom.db")
 		for _, key := range keys {
 			if bytes.Contains(copied, key[:64]) || bytes.Contains(copied, key[len(key)-64:]) {
 				return false

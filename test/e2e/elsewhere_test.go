@@ -29,7 +29,7 @@ func TestCAsFromElsewhere(t *testing.T) {
 			}
 			i := start(t, args...)
 			root := fixture.NewOutside(t, "Offline Root", nil)
-			p := &plant{instance: i, api: i.client(), domain: "bought"}
+			p := &plant{instance: i, api: i.Client(), domain: "bought"}
 			bought := fixture.NewOutside(t, "Bought CA", root)
 			file := bought.PKCS12(t, "geheim-12", root)
 			must(p.api.ImportCA(background(), api.CAImport{Name: "bought", PKCS12: file, Password: "geheim-12", Store: s.keyStore}))(t)
@@ -48,7 +48,7 @@ func TestCAsFromElsewhere(t *testing.T) {
 			for _, ca := range []string{"bought", "signed"} {
 				p.publishes(t, ca)
 			}
-			if text := i.log.String(); strings.Contains(text, "geheim-12") || strings.Contains(text, "PRIVATE KEY") {
+			if text := i.Log.String(); strings.Contains(text, "geheim-12") || strings.Contains(text, "PRIVATE KEY") {
 				t.Error("a secret is in the log")
 			}
 		})
@@ -76,7 +76,7 @@ func (p *plant) publishes(t *testing.T, name string) {
 	t.Helper()
 	ca := must(p.api.FindCA(background(), name))(t)
 	eventually(t, name+" has a CRL", 20*time.Second, func() bool {
-		resp, err := http.Get("http://" + p.http + "/crl/" + ca.KeyID + ".crl")
+		resp, err := http.Get("http://" + p.HTTP + "/crl/" + ca.KeyID + ".crl")
 		if err != nil {
 			return false
 		}

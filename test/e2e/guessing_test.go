@@ -58,7 +58,7 @@ func TestGuessingIsThrottledWhileOthersEnroll(t *testing.T) {
 		t.Errorf("events %s", asJSON(t, locks))
 	}
 	for _, outcome := range []string{"failed", "limited", "locked"} {
-		if !strings.Contains(p.metrics(), `trustloom_authentication_refusals_total{method="password",outcome="`+outcome+`"}`) {
+		if !strings.Contains(metrics(t, p.instance), `trustloom_authentication_refusals_total{method="password",outcome="`+outcome+`"}`) {
 			t.Errorf("no metric of what was %s", outcome)
 		}
 	}
@@ -67,7 +67,7 @@ func TestGuessingIsThrottledWhileOthersEnroll(t *testing.T) {
 // httpFrom returns a client whose connections come from a loopback address.
 func (p *plant) httpFrom(t testing.TB, address string) *http.Client {
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(must(os.ReadFile(p.ca))(t))
+	pool.AppendCertsFromPEM(must(os.ReadFile(p.CA))(t))
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	transport := &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{RootCAs: pool}, MaxIdleConnsPerHost: 8}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -108,7 +108,7 @@ func newRequest(t testing.TB) []byte {
 
 func (p *plant) postCSR(t testing.TB, client *http.Client, csr []byte, name, password string) (status int, retryAfter string) {
 	body := base64.StdEncoding.EncodeToString(csr)
-	r := must(http.NewRequest(http.MethodPost, "https://"+p.https+est.Prefix+p.domain+"/simpleenroll", bytes.NewReader([]byte(body))))(t)
+	r := must(http.NewRequest(http.MethodPost, "https://"+p.HTTPS+est.Prefix+p.domain+"/simpleenroll", bytes.NewReader([]byte(body))))(t)
 	r.Header.Set("Content-Type", "application/pkcs10")
 	r.SetBasicAuth(name, password)
 	resp, err := client.Do(r)

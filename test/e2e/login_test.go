@@ -24,6 +24,7 @@ import (
 
 	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/test/fixture/running"
 )
 
 // openid installs the provider once and returns its folder.
@@ -92,7 +93,7 @@ func (p *plant) browser(t *testing.T, person string) *browser {
 	t.Helper()
 	b := &browser{t: t, person: person}
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(must(os.ReadFile(p.ca))(t))
+	pool.AppendCertsFromPEM(must(os.ReadFile(p.CA))(t))
 	b.http = &http.Client{
 		Jar: must(cookiejar.New(nil))(t), Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}},
 		CheckRedirect: func(r *http.Request, _ []*http.Request) error { b.passed = append(b.passed, r.URL); return nil },
@@ -141,35 +142,35 @@ func (b *browser) send(method, address, origin string) int {
 }
 
 func TestLoginAtAnOpenIDProvider(t *testing.T) {
-	i := newInstance(t)
-	base := "https://" + i.https
+	i := running.New(t)
+	base := "https://" + i.HTTPS
 	issuer := provider(t, base+"/api/v1/login/callback")
 	secret := filepath.Join(t.TempDir(), "client-secret")
 	if err := os.WriteFile(secret, []byte("a secret of the client: 100%\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	i.args = append(i.args, "--oidc-issuer", issuer, "--oidc-client-secret-file", secret, "--oidc-scopes", "openid,profile,groups", "--oidc-create",
+	i.Args = append(i.Args, "--oidc-issuer", issuer, "--oidc-client-secret-file", secret, "--oidc-scopes", "openid,profile,groups", "--oidc-create",
 		"--oidc-roles", "plant-admins=admin,press-team=approver:press-shop")
-	i.start()
+	i.Start()
 	p := newPlant(t, i, "software")
 	t.Run("from the command line", func(t *testing.T) { p.loginByCommand(t, base) })
 	t.Run("in a browser", func(t *testing.T) { p.loginByBrowser(t, base) })
 	t.Run("what does not fit", func(t *testing.T) { p.loginsThatFail(t, base) })
-	if strings.Contains(i.log.String(), "a secret of the client") {
+	if strings.Contains(i.Log.String(), "a secret of the client") {
 		t.Error("the client's secret is in the log")
 	}
 }
 
 // command runs trustloom with a home of its own and no token.
-func (p *plant) command(home string, args ...string) *exec.Cmd {
-	cmd := exec.Command(binary(p.t, "trustloom"), append([]string{"--url", "https://" + p.https, "--ca", p.ca}, args...)...)
+func (p *plant) command(t *testing.T, home string, args ...string) *exec.Cmd {
+	cmd := exec.Command(running.Binary(t, "trustloom"), append([]string{"--url", "https://" + p.HTTPS, "--ca", p.CA}, args...)...)
 	cmd.Env, cmd.Dir = []string{"HOME=" + home}, home
 	return cmd
 }
 
 func (p *plant) loginByCommand(t *testing.T, base string) {
 	home := t.TempDir()
-	cmd := p.command(home, "login", "--no-browser")
+	cmd := p.command(t, home, "login", "--no-browser")
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	errs := must(cmd.StderrPipe())(t)
@@ -194,7 +195,7 @@ func (p *plant) loginByCommand(t *testing.T, base string) {
 	if len(files) != 1 || must(os.Stat(files[0]))(t).Mode().Perm() != 0o600 {
 		t.Errorf("files %v", files)
 	}
-	whoami := string(must(p.command(home, "whoami").Output())(t))
+	whoami := string(must(p.command(t, home, "whoami").Output())(t))
 	if !strings.Contains(whoami, "alice") || !strings.Contains(whoami, "approver") {
 		t.Errorf("whoami: %s", whoami)
 	}
@@ -203,17 +204,17 @@ func (p *plant) loginByCommand(t *testing.T, base string) {
 		t.Errorf("operator %s", asJSON(t, o))
 	}
 	must(p.api.DisableOperator(background(), "alice"))(t)
-	if out, err := p.command(home, "whoami").CombinedOutput(); err == nil {
+	if out, err := p.command(t, home, "whoami").CombinedOutput(); err == nil {
 		t.Errorf("a disabled operator's session: %s", out)
 	}
 	if status, page := p.browser(t, "Alice+others+press-team").open(base + "/api/v1/login?return=/api/v1/session"); status != 403 || !strings.Contains(page, "operator alice is disabled") {
 		t.Errorf("the login of a disabled operator: %d %s", status, page)
 	}
 	must(p.api.EnableOperator(background(), "alice"))(t)
-	if out, err := p.command(home, "logout").CombinedOutput(); err != nil {
+	if out, err := p.command(t, home, "logout").CombinedOutput(); err != nil {
 		t.Errorf("logout: %v %s", err, out)
 	}
-	if out, err := p.command(home, "whoami").CombinedOutput(); err == nil || !strings.Contains(string(out), "trustloom login") {
+	if out, err := p.command(t, home, "whoami").CombinedOutput(); err == nil || !strings.Contains(string(out), "trustloom login") {
 		t.Errorf("after the logout: %v %s", err, out)
 	}
 }
@@ -225,7 +226,7 @@ func (p *plant) loginByBrowser(t *testing.T, base string) {
 		t.Fatalf("the browser ends at %s with %d: %s", b.last, status, page)
 	}
 	address := base + "/api/v1/operators/alice/suspension"
-	for origin, want := range map[string]int{"": 403, "https://evil.example": 403, "null": 403, base + ".evil.example": 403, "http://" + p.https: 403} {
+	for origin, want := range map[string]int{"": 403, "https://evil.example": 403, "null": 403, base + ".evil.example": 403, "http://" + p.HTTPS: 403} {
 		if got := b.send(http.MethodPost, address, origin); got != want {
 			t.Errorf("a change from a page of %q: status %d, want %d", origin, got, want)
 		}

@@ -124,7 +124,7 @@ func revoked(t *testing.T, p *plant, d *device) {
 	d.refused(d.est("tls_client/simpleenroll", "third.csr", d.mtls("domain")...), "401", "revoked")
 	ca := must(p.api.FindCA(background(), "plant-issuing"))(t)
 	eventually(t, "the revoked serial number is on the CRL", 20*time.Second, func() bool {
-		out, err := d.try("curl", "--silent", "--fail", "--output", "crl.der", "http://"+p.http+"/crl/"+ca.KeyID+".crl")
+		out, err := d.try("curl", "--silent", "--fail", "--output", "crl.der", "http://"+p.HTTP+"/crl/"+ca.KeyID+".crl")
 		if err != nil {
 			t.Fatal(out)
 		}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/trustloom/trustloom/test/fixture/running"
 )
 
 // walkBlock is a block of the README that a reader is asked to paste.
@@ -48,9 +50,9 @@ func TestReadme(t *testing.T) {
 	cmd := exec.CommandContext(ctx, "bash", "-c", walk(t))
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Env = append(withoutSettings(os.Environ()), "DATA="+i.dir, "TMPDIR="+dir, "PATH="+filepath.Dir(binary(t, "trustloom"))+":"+os.Getenv("PATH"),
-		"TRUSTLOOM_URL=https://"+i.https, "TRUSTLOOM_HTTP_ADDR="+i.http)
-	said := &logBuffer{}
+	cmd.Env = append(withoutSettings(os.Environ()), "DATA="+i.Dir, "TMPDIR="+dir, "PATH="+filepath.Dir(running.Binary(t, "trustloom"))+":"+os.Getenv("PATH"),
+		"TRUSTLOOM_URL=https://"+i.HTTPS, "TRUSTLOOM_HTTP_ADDR="+i.HTTP)
+	said := &running.Log{}
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = said, said, time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -61,12 +63,12 @@ func TestReadme(t *testing.T) {
 	var err error
 	select { // the first terminal: `make run` once more when it says Killed
 	case err = <-walked:
-	case <-i.ended:
-		i.launch()
+	case <-i.Ended():
+		i.Launch()
 		err = <-walked
 	}
 	if err != nil {
-		t.Fatalf("the walk of README.md ends with %v:\n%s", err, tail(said.String(), 40))
+		t.Fatalf("the walk of README.md ends with %v:\n%s", err, running.Tail(said.String(), 40))
 	}
 	t.Logf("the walk says:\n%s", said.String())
 	for _, want := range []string{

@@ -15,37 +15,38 @@ import (
 	"time"
 
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/test/fixture/running"
 )
 
 // TestFirstStart times the first start and watches what it writes.
 func TestFirstStart(t *testing.T) {
-	i := newInstance(t)
-	home := t.TempDir()     // stands for everything that is not the data directory
-	binary(t, "trustloomd") // building it does not count
+	i := running.New(t)
+	home := t.TempDir()             // stands for everything that is not the data directory
+	running.Binary(t, "trustloomd") // building it does not count
 	begun := time.Now()
-	i.start("HOME="+home, "TMPDIR="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home)
+	i.Start("HOME="+home, "TMPDIR="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home)
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("the first start took %s, want less than 10 s", took)
 	}
 	p := newPlant(t, i, models.StoreSoftware)
 	p.register(t, "press-01").onboard()
-	i.stop()
-	for _, dir := range []string{home, filepath.Dir(i.dir)} {
+	i.Stop()
+	for _, dir := range []string{home, filepath.Dir(i.Dir)} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if filepath.Join(dir, e.Name()) != i.dir {
+			if filepath.Join(dir, e.Name()) != i.Dir {
 				t.Errorf("%s was written outside the data directory", filepath.Join(dir, e.Name()))
 			}
 		}
 	}
-	info, err := os.Stat(i.dir)
+	info, err := os.Stat(i.Dir)
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the data directory has mode %v (%v), want 0700", info.Mode().Perm(), err)
 	}
-	assertPrivate(t, i.dir)
+	assertPrivate(t, i.Dir)
 }
 
 // assertPrivate checks that nobody else can read what holds secrets.
@@ -68,11 +69,11 @@ func assertPrivate(t *testing.T, dir string) {
 
 func TestSecondStartIsRefused(t *testing.T) {
 	i := start(t)
-	out, err := exec.Command(binary(t, "trustloomd"), "serve", "--data-dir", i.dir, "--https-addr", freeAddr(t), "--http-addr", freeAddr(t)).CombinedOutput()
+	out, err := exec.Command(running.Binary(t, "trustloomd"), "serve", "--data-dir", i.Dir, "--https-addr", running.FreeAddr(t), "--http-addr", running.FreeAddr(t)).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "is held by another trustloomd") {
 		t.Errorf("a second start on the same data directory: %v\n%s", err, out)
 	}
-	if !i.ready() {
+	if !i.Ready() {
 		t.Error("the first one suffered from it")
 	}
 }
@@ -95,8 +96,8 @@ func TestTypingMistakes(t *testing.T) {
 		"a certificate without a key": {[]string{"--tls-cert", "x.pem"}, "belong together"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := append([]string{"serve", "--data-dir", filepath.Join(t.TempDir(), "data"), "--http-addr", freeAddr(t)}, tt.args...)
-			out, err := exec.Command(binary(t, "trustloomd"), args...).CombinedOutput()
+			args := append([]string{"serve", "--data-dir", filepath.Join(t.TempDir(), "data"), "--http-addr", running.FreeAddr(t)}, tt.args...)
+			out, err := exec.Command(running.Binary(t, "trustloomd"), args...).CombinedOutput()
 			if err == nil || !strings.Contains(string(out), tt.says) {
 				t.Errorf("the answer is %v %q, want %q", err, out, tt.says)
 			}
@@ -108,25 +109,25 @@ func TestTypingMistakes(t *testing.T) {
 }
 
 func TestSettingsComeFromFileAndEnvironment(t *testing.T) {
-	i := newInstance(t)
+	i := running.New(t)
 	config := filepath.Join(t.TempDir(), "trustloom.yaml")
 	if err := os.WriteFile(config, []byte("crl-validity: 3d\nlog-format: json\npublic-url: http://from.file.example\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	i.args = []string{"--config", config}
-	i.start("TRUSTLOOM_PUBLIC_URL=http://from.environment.example")
+	i.Args = []string{"--config", config}
+	i.Start("TRUSTLOOM_PUBLIC_URL=http://from.environment.example")
 	p := newPlant(t, i, models.StoreSoftware)
 	ca := must(p.api.FindCA(background(), "plant-issuing"))(t)
 	if !strings.HasPrefix(ca.CRLURL, "http://from.environment.example/crl/") {
 		t.Errorf("the CRL URL is %s, want the environment's base", ca.CRLURL)
 	}
-	if !strings.Contains(i.log.String(), `{"time":`) {
+	if !strings.Contains(i.Log.String(), `{"time":`) {
 		t.Error("the log is not JSON as the file says")
 	}
 	if err := os.WriteFile(config, []byte("crl-validty: 3d\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(binary(t, "trustloomd"), "serve", "--config", config).CombinedOutput()
+	out, err := exec.Command(running.Binary(t, "trustloomd"), "serve", "--config", config).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), `unknown setting "crl-validty"`) {
 		t.Errorf("a mistyped setting: %v %s", err, out)
 	}
@@ -134,13 +135,13 @@ func TestSettingsComeFromFileAndEnvironment(t *testing.T) {
 
 func TestReadinessNamesWhatIsDown(t *testing.T) {
 	i := start(t)
-	killEngine(t, i.dir)
+	killEngine(t, i)
 	var health struct {
 		Status string
 		Checks map[string]string
 	}
 	eventually(t, "/readyz tells that the engine is down", 10*time.Second, func() bool {
-		resp, err := http.Get("http://" + i.http + "/readyz")
+		resp, err := http.Get("http://" + i.HTTP + "/readyz")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,8 +152,8 @@ func TestReadinessNamesWhatIsDown(t *testing.T) {
 	if health.Checks["database"] != "ok" || health.Checks["keys.software"] != "ok" {
 		t.Errorf("/readyz blames %v", health.Checks)
 	}
-	i.awaitReady(30 * time.Second)
-	metrics := i.metrics()
+	i.AwaitReady(30 * time.Second)
+	metrics := metrics(t, i)
 	for _, name := range []string{"temporal_", "go_goroutines", "process_resident_memory_bytes"} {
 		if !strings.Contains(metrics, name) {
 			t.Errorf("/metrics has nothing of %s", name)
@@ -163,8 +164,8 @@ func TestReadinessNamesWhatIsDown(t *testing.T) {
 // TestNoSecretLeaks plays a device's life, then looks for every secret in the
 // engine's database, in ours, and in the log.
 func TestNoSecretLeaks(t *testing.T) {
-	i := newInstance(t, "--log-level", "debug")
-	i.start()
+	i := running.New(t, "--log-level", "debug")
+	i.Start()
 	p := newPlant(t, i, models.StoreSoftware)
 	p.requireApproval(t, twoSteps)
 	d := p.register(t, "press-01")
@@ -175,24 +176,24 @@ func TestNoSecretLeaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.comesBack("domain.csr")
-	admin, err := os.ReadFile(filepath.Join(i.dir, "admin-token"))
+	admin, err := os.ReadFile(filepath.Join(i.Dir, "admin-token"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.stop()
+	i.Stop()
 	secrets := map[string]string{"the device's secret": d.secret, "the operator's token": strings.TrimSpace(string(admin))}
 	for name, secret := range secrets {
-		if strings.Contains(i.log.String(), secret) {
+		if strings.Contains(i.Log.String(), secret) {
 			t.Errorf("%s is in the log", name)
 		}
-		assertAbsent(t, i.dir, "trustloom.db", name, secret)
-		assertAbsent(t, i.dir, "temporal/temporal.db", name, secret)
+		assertAbsent(t, i.Dir, "trustloom.db", name, secret)
+		assertAbsent(t, i.Dir, "temporal/temporal.db", name, secret)
 	}
 	for _, private := range []string{"canary-subject-48151", "canary-comment-62342", "press-01"} {
-		assertAbsent(t, i.dir, "temporal/temporal.db", "a name", private)
+		assertAbsent(t, i.Dir, "temporal/temporal.db", "a name", private)
 	}
-	engine := readAll(t, i.dir, "temporal/temporal.db")
-	if !bytes.Contains(engine, []byte("onboarding/")) || !bytes.Contains(readAll(t, i.dir, "trustloom.db"), []byte("press-01")) {
+	engine := readAll(t, i.Dir, "temporal/temporal.db")
+	if !bytes.Contains(engine, []byte("onboarding/")) || !bytes.Contains(readAll(t, i.Dir, "trustloom.db"), []byte("press-01")) {
 		t.Error("the search does not even find what is there in clear: it proves nothing")
 	}
 }
@@ -227,8 +228,8 @@ func TestKeysStayOnTheToken(t *testing.T) {
 	i := start(t, args...)
 	p := newPlant(t, i, models.StorePKCS11)
 	p.register(t, "press-01").onboard()
-	i.stop()
-	p.start() // the keys are found again
+	i.Stop()
+	p.Start() // the keys are found again
 	p.register(t, "press-02").onboard()
 	pin, err := os.ReadFile(args[5])
 	if err != nil {
@@ -245,7 +246,7 @@ func TestKeysStayOnTheToken(t *testing.T) {
 	if strings.Count(string(out), "never extractable") != 3 || strings.Count(string(out), "sensitive, always sensitive") != 3 {
 		t.Errorf("the keys on the token can be read:\n%s", out)
 	}
-	if keys, _ := filepath.Glob(filepath.Join(i.dir, "keys", "*.key")); len(keys) != 0 {
+	if keys, _ := filepath.Glob(filepath.Join(i.Dir, "keys", "*.key")); len(keys) != 0 {
 		t.Errorf("CA keys are in files as well: %v", keys)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/test/fixture"
+	"github.com/trustloom/trustloom/test/fixture/running"
 )
 
 // cluster is two api and two worker processes on one PostgreSQL and one
@@ -31,16 +32,16 @@ func startCluster(t *testing.T) *cluster {
 		"--public-url", "http://pki.example")
 	c := &cluster{}
 	for n := range 2 {
-		c.apis[n] = newInstance(t, append([]string{"--role", "api"}, args...)...)
-		c.workers[n] = newInstance(t, append([]string{"--role", "worker"}, args...)...)
+		c.apis[n] = running.New(t, append([]string{"--role", "api"}, args...)...)
+		c.workers[n] = running.New(t, append([]string{"--role", "worker"}, args...)...)
 		for _, i := range []*instance{c.apis[n], c.workers[n]} {
-			i.ca = filepath.Join(shared, "tls", "ca.pem")
-			i.launch()
+			i.CA = filepath.Join(shared, "tls", "ca.pem")
+			i.Launch()
 		}
 	}
 	for n := range 2 {
-		c.apis[n].awaitReady(60 * time.Second)
-		c.workers[n].awaitReady(60 * time.Second)
+		c.apis[n].AwaitReady(60 * time.Second)
+		c.workers[n].AwaitReady(60 * time.Second)
 	}
 	return c
 }
@@ -63,12 +64,12 @@ func externalTemporal(t *testing.T) []string {
 func (c *cluster) plant(t *testing.T) *plant {
 	t.Helper()
 	for _, i := range append(c.apis[:], c.workers[:]...) {
-		token, err := os.ReadFile(filepath.Join(i.dir, "admin-token"))
+		token, err := os.ReadFile(filepath.Join(i.Dir, "admin-token"))
 		if err != nil {
 			continue
 		}
 		for _, other := range c.apis {
-			if err := os.WriteFile(filepath.Join(other.dir, "admin-token"), token, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(other.Dir, "admin-token"), token, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -99,8 +100,8 @@ func TestTwoOfEach(t *testing.T) {
 	}
 	for n := range devices {
 		if n == enrollments/2 {
-			c.apis[1].kill()
-			c.workers[1].kill()
+			c.apis[1].Kill()
+			c.workers[1].Kill()
 		}
 		work <- n
 	}

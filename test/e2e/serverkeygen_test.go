@@ -25,8 +25,8 @@ func TestServerKeyGen(t *testing.T) {
 	d.onboard()
 	client := func(certificate tls.Certificate) *est.Client {
 		roots := x509.NewCertPool()
-		roots.AppendCertsFromPEM(must(os.ReadFile(p.ca))(t))
-		return must(est.NewClient(est.ClientConfig{URL: "https://" + p.https, Roots: roots, Certificate: &certificate,
+		roots.AppendCertsFromPEM(must(os.ReadFile(p.CA))(t))
+		return must(est.NewClient(est.ClientConfig{URL: "https://" + p.HTTPS, Roots: roots, Certificate: &certificate,
 			Label: est.Label{Domain: p.domain, Profile: "tls_server"}}))(t)
 	}(must(tls.LoadX509KeyPair(filepath.Join(d.dir, "domain.pem"), filepath.Join(d.dir, "domain.key")))(t))
 
