@@ -190,3 +190,12 @@ func CheckDER(data []byte) error {
 	}
 	return nil
 }
+
+// StrictDER is CheckDER for structures with another bound of their elements,
+// such as messages that contain many certificates.
+func StrictDER(data []byte, maxElements int) error {
+	if err := strictDER(data, maxElements); err != nil {
+		return invalid("%s", err)
+	}
+	return nil
+}
