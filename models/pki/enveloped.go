@@ -177,54 +177,33 @@ func signedAttribute(b *cryptobyte.Builder, oid asn1.ObjectIdentifier, value cry
 
 // envelop returns a ContentInfo with an EnvelopedData (RFC 5652 §6.1).
 func envelop(signed []byte, recipient *x509.Certificate) ([]byte, error) {
-	secret, iv := make([]byte, 32), make([]byte, aes.BlockSize)
-	rand.Read(secret)
-	rand.Read(iv)
-	defer func() { clear(secret) }()
-	encrypted, err := encryptCBC(secret, iv, signed)
-	if err != nil {
-		return nil, err
-	}
-	var info []byte
-	version := int64(0)
-	switch k := recipient.PublicKey.(type) {
-	case *rsa.PublicKey:
-		info, err = transport(secret, recipient, k)
-	case *ecdsa.PublicKey:
-		version = 2
-		info, err = agreement(secret, recipient, k)
-	}
+	enveloped, err := envelopedData(oidSignedData, signed, Recipient{Certificate: recipient})
 	if err != nil {
 		return nil, err
 	}
 	return built("the enveloped key", func(b *cryptobyte.Builder) {
 		sequence(b, func(b *cryptobyte.Builder) {
 			b.AddASN1ObjectIdentifier(oidEnvelopedData)
-			b.AddASN1(der.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
-				sequence(b, func(b *cryptobyte.Builder) {
-					b.AddASN1Int64(version)
-					b.AddASN1(der.SET, func(b *cryptobyte.Builder) { b.AddBytes(info) })
-					sequence(b, func(b *cryptobyte.Builder) {
-						b.AddASN1ObjectIdentifier(oidSignedData)
-						algorithmID(b, oidAES256CBC, func(b *cryptobyte.Builder) { b.AddASN1OctetString(iv) })
-						b.AddASN1(der.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(encrypted) })
-					})
-				})
-			})
+			b.AddASN1(der.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddBytes(enveloped) })
 		})
 	})
 }
 
 // transport is a KeyTransRecipientInfo (RFC 5652 §6.2.1) with RSAES-OAEP.
-func transport(secret []byte, recipient *x509.Certificate, key *rsa.PublicKey) ([]byte, error) {
+func transport(secret []byte, to Recipient, key *rsa.PublicKey) ([]byte, error) {
 	wrapped, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, key, secret, nil)
 	if err != nil {
 		return nil, fault("encrypt to the RSA key").Because(err)
 	}
 	return built("the recipient", func(b *cryptobyte.Builder) {
 		sequence(b, func(b *cryptobyte.Builder) {
-			b.AddASN1Int64(0)
-			issuerAndSerial(b, recipient)
+			if to.ByKeyID {
+				b.AddASN1Int64(2)
+				b.AddASN1(der.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(to.Certificate.SubjectKeyId) })
+			} else {
+				b.AddASN1Int64(0)
+				issuerAndSerial(b, to.Certificate)
+			}
 			algorithmID(b, oidRSAOAEP, func(b *cryptobyte.Builder) {
 				sequence(b, func(b *cryptobyte.Builder) {
 					b.AddASN1(der.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { algorithmID(b, oidSHA256, null) })
@@ -240,7 +219,7 @@ func transport(secret []byte, recipient *x509.Certificate, key *rsa.PublicKey) (
 
 // agreement is a KeyAgreeRecipientInfo (RFC 5652 §6.2.2, RFC 5753 §3.1) with
 // an ephemeral key.
-func agreement(secret []byte, recipient *x509.Certificate, key *ecdsa.PublicKey) ([]byte, error) {
+func agreement(secret []byte, to Recipient, key *ecdsa.PublicKey) ([]byte, error) {
 	static, err := key.ECDH()
 	if err != nil {
 		return nil, invalid("nothing can be encrypted to the EC key of the client certificate").Because(err)
@@ -261,7 +240,11 @@ func agreement(secret []byte, recipient *x509.Certificate, key *ecdsa.PublicKey)
 			algorithmID(b, oidECDHSHA256KDF, func(b *cryptobyte.Builder) { algorithmID(b, oidAES256Wrap, nil) })
 			sequence(b, func(b *cryptobyte.Builder) {
 				sequence(b, func(b *cryptobyte.Builder) {
-					issuerAndSerial(b, recipient)
+					if to.ByKeyID {
+						b.AddASN1(der.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddASN1OctetString(to.Certificate.SubjectKeyId) })
+					} else {
+						issuerAndSerial(b, to.Certificate)
+					}
 					b.AddASN1OctetString(wrapped)
 				})
 			})
