@@ -210,6 +210,9 @@ func (a *Authorities) prepare(ctx context.Context, ca, issuer *models.CA) (*mode
 	if err != nil {
 		return nil, err
 	}
+	if err := a.cfg.Store.CheckBlocklists(ctx, spki); err != nil { // tokens have made weak keys before
+		return nil, err
+	}
 	return &models.Certificate{
 		ID: models.NewID[models.CertificateID](), RequestKey: fmt.Sprintf("ca/%s/%d", ca.ID, ca.Generation), State: models.CertificateReserved,
 		Kind: models.CertificateCA, IssuerCAID: issuer.ID, IssuerKeyID: issuer.KeyID, Serial: pki.SerialHex(template.SerialNumber),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
+	"github.com/trustloom/trustloom/models/store"
 )
 
 // stillOpen repeats, at the moment of issuing, the conditions that may have
@@ -54,17 +55,18 @@ func (i *Issuance) stillTheirs(ctx context.Context, req *models.Request, device 
 	return nil
 }
 
-// keyIsFree refuses a key that was compromised or is under suspicion, and one
-// that somebody else holds, be it a CA.
+// keyIsFree refuses a key that was compromised or is under suspicion, one that
+// is on a list of keys that nobody may use, and one that somebody else holds,
+// be it a CA.
 func (i *Issuance) keyIsFree(ctx context.Context, csr *pki.CSR, device *models.Device) error {
-	other, err := i.cfg.Store.FindKeyInTheWay(ctx, csr.SPKISHA256, device.ID)
+	obstacle, err := i.cfg.Store.KeyInTheWay(ctx, csr.SPKISHA256, device.ID)
 	switch {
-	case models.KindOf(err) == models.KindNotFound:
-		return nil
-	case err != nil:
+	case err != nil || obstacle == nil:
 		return err
-	case other.DeviceID == device.ID:
-		return models.Errorf(models.KindDenied, "a certificate of this key was revoked (%s): make a new key", other.RevokedReason)
+	case obstacle.Blocklist != "":
+		return store.Blocked(obstacle.Blocklist)
+	case obstacle.DeviceID == device.ID:
+		return models.Errorf(models.KindDenied, "a certificate of this key was revoked (%s): make a new key", obstacle.RevokedReason)
 	}
 	return models.Errorf(models.KindDenied, "this key is not the device's own: make a new key")
 }

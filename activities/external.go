@@ -40,6 +40,13 @@ func (e *External) RequestAuthorityCertificate(ctx context.Context, in Authority
 	if err != nil {
 		return ExternalResult{}, err
 	}
+	spki, err := spkiSHA256(signer.Public())
+	if err != nil {
+		return ExternalResult{}, err
+	}
+	if err := e.cfg.Store.CheckBlocklists(ctx, spki); err != nil {
+		return ExternalResult{}, err
+	}
 	csr, err := e.request(ctx, ca, signer)
 	if err != nil {
 		return ExternalResult{}, err

@@ -4,6 +4,9 @@ package activities_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
 	"testing"
 	"time"
 
@@ -69,4 +72,47 @@ func TestTheWaitForAnExternalCA(t *testing.T) {
 			t.Errorf("%+v", gone)
 		}
 	})
+}
+
+// TestCAKeysOnAListAreRefused is A09 for CAs that are made here: a token may
+// make keys that others know.
+func TestCAKeysOnAListAreRefused(t *testing.T) {
+	w := newWorld(t, fixture.Open(t, fixture.SQLite(t)))
+	for origin, step := range map[models.CAOrigin]func(context.Context, activities.AuthorityInput) error{
+		models.CAMade: func(ctx context.Context, in activities.AuthorityInput) error {
+			_, err := w.acts.Authorities.ReserveAuthorityCertificate(ctx, in)
+			return err
+		},
+		models.CARequested: func(ctx context.Context, in activities.AuthorityInput) error {
+			_, err := w.acts.External.RequestAuthorityCertificate(ctx, in)
+			return err
+		},
+	} {
+		name, deadline := "leaked-"+string(origin), w.now.Add(time.Hour)
+		ca := &models.CA{
+			ID: models.NewID[models.CAID](), Name: name, Type: models.CAIssuing, State: models.CAPending, Generation: 1, Origin: origin, IssuerID: w.ca.ID,
+			Subject: models.Name{CommonName: name}, Deadline: &deadline, Validity: models.Duration(24 * time.Hour),
+			Key: models.KeyRef{Store: models.StoreSoftware, ID: name, Algorithm: models.ECP256},
+		}
+		w.write(func(tx *store.Tx) error { return tx.InsertCA(ca) })
+		in := activities.AuthorityInput{CAID: ca.ID}
+		if _, err := w.acts.Authorities.GenerateAuthorityKey(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		signer, err := w.keys[models.StoreSoftware].Signer(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spki, err := x509.MarshalPKIXPublicKey(signer.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write(func(tx *store.Tx) error {
+			_, _, err := tx.ChangeBlocklist("leaked", []string{fmt.Sprintf("%x", sha256.Sum256(spki))}, nil)
+			return err
+		})
+		if err := step(t.Context(), in); models.KindOf(err) != models.KindDenied {
+			t.Errorf("%s: %v", origin, err)
+		}
+	}
 }

@@ -23,6 +23,8 @@ const (
 	WriteProfiles      Permission = "profiles.write"
 	ReadTruststores    Permission = "truststores.read"
 	WriteTruststores   Permission = "truststores.write"
+	ReadBlocklists     Permission = "blocklists.read"
+	WriteBlocklists    Permission = "blocklists.write"
 	ReadRegistrations  Permission = "registrations.read"
 	WriteRegistrations Permission = "registrations.write"
 	ReadDevices        Permission = "devices.read"
@@ -46,7 +48,7 @@ const (
 
 // reading is what everybody with a token may do.
 var reading = []Permission{ReadCAs, ReadDomains, ReadPresets, ReadProfiles, ReadTruststores, ReadRegistrations, ReadDevices,
-	ReadRequests, ReadApprovals, ReadCertificates, OwnSession}
+	ReadRequests, ReadApprovals, ReadCertificates, ReadBlocklists, OwnSession}
 
 // roles says what each role may do besides reading. What is not listed is
 // refused.
@@ -55,14 +57,14 @@ var roles = map[models.Role][]Permission{
 	models.RoleOperator: {WriteRegistrations, WriteDevices, DeliverKeys, WithdrawRequests, RevokeCertificates},
 	models.RoleApprover: {DecideApprovals},
 	models.RoleAuditor:  {ReadOperators, ReadTokens, ReadAudit, VerifyAudit},
-	models.RoleAdmin: {WriteCAs, ImportCertificates, CreateDomains, ChangeDomains, WriteProfiles, WriteTruststores, WriteRegistrations,
+	models.RoleAdmin: {WriteCAs, ImportCertificates, CreateDomains, ChangeDomains, WriteProfiles, WriteTruststores, WriteBlocklists, WriteRegistrations,
 		WriteDevices, DeliverKeys, WithdrawRequests, DecideApprovals, RevokeCertificates, ReadOperators, WriteOperators, ReadTokens, WriteTokens, ReadAudit, VerifyAudit},
 }
 
 // serverWide lists what reaches beyond any domain. Tokens limited to domains
 // are refused it whatever their role: otherwise one of them could make itself
 // an unlimited one.
-var serverWide = []Permission{WriteCAs, ImportCertificates, CreateDomains, WriteProfiles, WriteTruststores, ReadOperators, WriteOperators, ReadTokens, WriteTokens, VerifyAudit}
+var serverWide = []Permission{WriteCAs, ImportCertificates, CreateDomains, WriteProfiles, WriteTruststores, ReadBlocklists, WriteBlocklists, ReadOperators, WriteOperators, ReadTokens, WriteTokens, VerifyAudit}
 
 // Allowed reports whether a role includes a permission.
 func Allowed(role models.Role, p Permission) bool {

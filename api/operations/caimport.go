@@ -210,6 +210,9 @@ func unknownCA(all []*models.CA, keyID string, certificate *x509.Certificate) er
 // placeAbove verifies the path from a certificate to a root, adds the CAs on it
 // that are not known, without keys, and returns the one right above.
 func (o *Operations) placeAbove(ctx context.Context, tx *store.Tx, who Caller, all []*models.CA, certificate *x509.Certificate, given []*x509.Certificate) (models.CAID, error) {
+	if err := tx.CheckBlocklists(ctx, keyFingerprint(certificate)); err != nil {
+		return "", err
+	}
 	var known []*x509.Certificate
 	for _, ca := range all {
 		if len(ca.CertificateDER) == 0 || ca.State == models.CARevoked {
@@ -243,6 +246,9 @@ func (o *Operations) ensureAbove(ctx context.Context, tx *store.Tx, who Caller, 
 		}
 	}
 	if err := pki.CheckCA(certificate, false, o.now()); err != nil {
+		return "", err
+	}
+	if err := tx.CheckBlocklists(ctx, keyFingerprint(certificate)); err != nil {
 		return "", err
 	}
 	keyID, err := pki.KeyID(certificate.PublicKey)
@@ -382,12 +388,16 @@ func caCertificate(ctx context.Context, tx *store.Tx, ca *models.CA, certificate
 		}
 		issuerKeyID, issuer = above.KeyID, above.ID
 	}
-	spki := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
 	return &models.Certificate{
 		Kind: models.CertificateCA, IssuerCAID: issuer, IssuerKeyID: issuerKeyID, Serial: pki.SerialHex(certificate.SerialNumber),
-		DER: certificate.Raw, Fingerprint: fingerprintOf(certificate.Raw), SPKISHA256: hex.EncodeToString(spki[:]), Subject: certificate.Subject.String(),
+		DER: certificate.Raw, Fingerprint: fingerprintOf(certificate.Raw), SPKISHA256: keyFingerprint(certificate), Subject: certificate.Subject.String(),
 		NotBefore: certificate.NotBefore.UTC(), NotAfter: certificate.NotAfter.UTC(),
 	}, nil
+}
+
+// keyFingerprint is the hex SHA-256 of a certificate's SubjectPublicKeyInfo.
+func keyFingerprint(certificate *x509.Certificate) string {
+	return fingerprintOf(certificate.RawSubjectPublicKeyInfo)
 }
 
 func fingerprintOf(der []byte) string {

@@ -122,11 +122,10 @@ func (i *inventory) add(ctx context.Context, certificate *x509.Certificate) (api
 // row describes a certificate. Its issuer is a CA that is known and whose
 // signature it bears, or else known by its name only.
 func (i *inventory) row(certificate *x509.Certificate) *models.Certificate {
-	spki := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
 	name := sha256.Sum256(certificate.RawIssuer)
 	row := &models.Certificate{
 		Kind: models.CertificateApplication, IssuerKeyID: "name:" + hex.EncodeToString(name[:20]), Serial: pki.SerialHex(certificate.SerialNumber),
-		DER: certificate.Raw, Fingerprint: fingerprintOf(certificate.Raw), SPKISHA256: hex.EncodeToString(spki[:]),
+		DER: certificate.Raw, Fingerprint: fingerprintOf(certificate.Raw), SPKISHA256: keyFingerprint(certificate),
 		Subject: certificate.Subject.String(), SANs: pki.SANs(certificate), NotBefore: certificate.NotBefore.UTC(), NotAfter: certificate.NotAfter.UTC(),
 	}
 	for _, ca := range i.cas {

@@ -74,6 +74,22 @@ func TestTheClientSpeaksEveryRoute(t *testing.T) {
 	}
 }
 
+func speakBlocklists(t *testing.T, ctx context.Context, c *api.Client) {
+	digests := []string{strings.Repeat("01", 32), strings.Repeat("02", 32)}
+	if changed := done[*api.BlocklistChanged](t)(c.ChangeBlocklist(ctx, "c", api.BlocklistChange{Add: digests})); changed.Added != 2 || changed.InUse == nil {
+		t.Errorf("blocklist: %+v", changed)
+	}
+	if n := count(t, c.AllBlocklists(ctx)); n != 1 {
+		t.Errorf("%d blocklists", n)
+	}
+	if n := count(t, c.AllBlockedKeys(ctx, "c", api.BlockedKeyFilter{})); n != 2 {
+		t.Errorf("%d blocked keys", n)
+	}
+	if err := c.DeleteBlocklist(ctx, "c"); err != nil {
+		t.Error(err)
+	}
+}
+
 func speakTrust(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 	done[*api.CA](t)(c.CreateCA(ctx, api.CACreation{Name: "c-root", Type: models.CARoot}))
 	if ca := done[*api.CA](t)(c.FindCA(ctx, "c-root")); ca.Pending() || ca.Validity.String() != "10y" || ca.NotAfter.IsZero() {
@@ -84,6 +100,7 @@ func speakTrust(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 		t.Errorf("%d CAs", n)
 	}
 	speakCAs(t, ctx, c)
+	speakBlocklists(t, ctx, c)
 	rule := &api.ApprovalRule{Steps: []api.ApprovalStep{{Name: "operator", Quorum: 2}}}
 	domain := done[*api.Domain](t)(c.CreateDomain(ctx, api.DomainCreation{Name: "c", IssuingCA: "alpha-ca", Approval: api.ApprovalPolicy{Renewal: rule}}))
 	if domain.Approval.Renewal.Steps[0].Quorum != 2 {

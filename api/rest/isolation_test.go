@@ -35,7 +35,7 @@ func thingsOf(s *fixture.Site) things {
 	return things{
 		"ca": s.CA, "preset": presetOf(s), "domain": s.Domain, "profile": s.Profile, "truststore": s.Truststore, "registration": s.Registration, "device": s.Device,
 		"request": string(s.Request), "approval": string(s.Approval), "certificate": string(s.Certificate), "delivery": string(s.Delivery), "serial": s.Serial,
-		"operator": "boss", "token": "boss", "own": absentID,
+		"operator": "boss", "token": "boss", "blocklist": "leaked", "own": absentID,
 	}
 }
 
@@ -64,14 +64,14 @@ func absentThings() things {
 var nounKinds = map[string]struct{ name, id string }{
 	"cas": {name: "ca"}, "domains": {name: "domain"}, "presets": {name: "preset"}, "profiles": {name: "profile"}, "truststores": {name: "truststore"},
 	"registrations": {name: "registration"}, "devices": {name: "device"}, "requests": {id: "request"}, "approvals": {id: "approval"},
-	"certificates": {id: "certificate"}, "deliveries": {id: "delivery"}, "operators": {name: "operator", id: "own"}, "tokens": {name: "token"}, "schemas": {}, "profile-trials": {}, "profile-conversions": {}, "session": {}, "audit": {},
+	"certificates": {id: "certificate"}, "deliveries": {id: "delivery"}, "operators": {name: "operator", id: "own"}, "tokens": {name: "token"}, "schemas": {}, "profile-trials": {}, "profile-conversions": {}, "blocklists": {name: "blocklist"}, "session": {}, "audit": {},
 }
 
 // filterKinds says what a query parameter refers to; "" to nothing.
 var filterKinds = map[string]string{
 	"domain": "domain", "device": "device", "request": "request", "subject": "certificate", "serial": "serial",
 	"limit": "", "cursor": "", "state": "", "status": "", "expires_before": "", "action": "", "noun": "", "version": "", "format": "", "origin": "", "group": "", "metadata": "",
-	"actor": "", "since": "", "until": "", "after": "", "seq": "", "hash": "",
+	"actor": "", "since": "", "until": "", "after": "", "seq": "", "hash": "", "fingerprint": "",
 }
 
 // memberKinds says what a member of a body refers to; "" to nothing. Members
@@ -81,7 +81,7 @@ var memberKinds = map[string]string{
 	"device": "device", "renews": "certificate", "csr": "",
 	"name": "", "type": "", "key": "", "algorithm": "", "store": "", "subject": "", "common_name": "", "organization": "", "organizational_unit": "",
 	"country": "", "locality": "", "province": "", "serial_number": "", "document": "", "pem": "", "data": "", "format": "", "serial_pattern": "", "method": "",
-	"home": "device", "policy": "", "ocsp_url": "", "groups": "", "add_groups": "", "remove_groups": "",
+	"home": "device", "policy": "", "ocsp_url": "", "groups": "", "add_groups": "", "remove_groups": "", "add": "", "remove": "",
 	"state": "", "operations": "", "onboarding_methods": "", "der": "", "idevid_sha256": "", "reason": "", "comment": "", "decision": "", "subject_sha256": "", "role": "", "operator": "", "oidc_subject": "", "match": "",
 	"preset": "", "cursor": "", "channel": "", "profile": "profile", "key_algorithm": "", "sans": "", "life": "", "password": "", "file": "", "bind_devices": "", "certificate": "", "chain": "",
 	"validity": "", "expires_in": "", "overlap": "", "deadline": "", "remind_after": "", "escalate_after": "",

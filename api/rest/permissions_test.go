@@ -25,7 +25,7 @@ var bodies = map[string]string{
 	"CreateProfile": `{"name":"x","document":{}}`, "PutProfile": `{"document":{}}`, "CreateTruststore": `{"name":"x","pem":"none"}`,
 	"PutTruststore": `{"pem":"none"}`, "CreateRegistration": `{"name":"x","truststore":"none","domain":"none","serial_pattern":"1"}`,
 	"CreateDevice": `{"name":"x","domain":"none","onboarding":{"method":"est-password"}}`, "ArmDevice": `{"method":"est-password"}`,
-	"PutTruststoreRevocation": `{"policy":"off"}`, "PutForeignCRL": `{"pem":"none"}`, "UnbindDevice": `{}`, "ChangeDevice": `{}`, "AnnotateCertificate": `{"metadata":{}}`, "AnnotateCA": `{"metadata":{}}`,
+	"ChangeBlocklist": `{"remove":["00"]}`, "PutTruststoreRevocation": `{"policy":"off"}`, "PutForeignCRL": `{"pem":"none"}`, "UnbindDevice": `{}`, "ChangeDevice": `{}`, "AnnotateCertificate": `{"metadata":{}}`, "AnnotateCA": `{"metadata":{}}`,
 	"WithdrawRequest": `{"reason":"x"}`, "DecideApproval": `{"decision":"approve"}`, "RevokeCertificate": `{"reason":"superseded"}`,
 	"CreateToken": `{"name":"x","role":"none"}`, "ChangeToken": `{"role":"viewer"}`, "CreateOperator": `{"name":"x","role":"none"}`, "ChangeOperator": `{"role":"viewer"}`,
 	"AddOperatorCertificate": `{"pem":"none"}`,

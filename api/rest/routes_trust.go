@@ -23,6 +23,7 @@ func declareTrust(s *surface) {
 	declareTruststores(s)
 	declareFiles(s)
 	declareRegistrations(s)
+	declareBlocklists(s)
 }
 
 func declareCAs(s *surface) {

@@ -161,15 +161,6 @@ func (q *Queries) FindCertificateBySerial(ctx context.Context, keyID, serial str
 		"issuer_key_id = ? AND serial = ?", keyID, serial)
 }
 
-// FindKeyInTheWay returns a certificate that forbids to certify its key for a
-// device: one of another holder, a CA included, or one that was revoked
-// because of its key, or is on hold. One that was imported and belongs to
-// nobody forbids nothing.
-func (q *Queries) FindKeyInTheWay(ctx context.Context, spkiSHA256 string, device models.DeviceID) (*models.Certificate, error) {
-	return find[models.Certificate](ctx, q, "certificate that forbids the key",
-		"spki_sha256 = ? AND ((device_id <> ? AND (origin = 'issued' OR kind = 'ca' OR device_id <> '')) OR revoked_reason IN ('keyCompromise', 'certificateHold'))", spkiSHA256, device)
-}
-
 // ListCertificates returns certificates, newest last.
 func (q *Queries) ListCertificates(ctx context.Context, f CertificateFilter) ([]models.Certificate, string, error) {
 	query := f.ofOrigin(matching(within(q.with(ctx), f.Domains), "domain_id", f.DomainID))

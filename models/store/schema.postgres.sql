@@ -80,6 +80,18 @@ audit_heads.certificate bytea
 audit_heads.signature bytea
 audit_heads constraint audit_heads_pkey PRIMARY KEY (seq)
 CREATE UNIQUE INDEX audit_heads_pkey ON public.audit_heads USING btree (seq)
+blocked_keys.spki_sha256 text collate "C" not null
+blocked_keys.blocklist text collate "C" not null
+blocked_keys constraint blocked_keys_blocklist_fkey FOREIGN KEY (blocklist) REFERENCES blocklists(name) ON DELETE CASCADE
+blocked_keys constraint blocked_keys_pkey PRIMARY KEY (spki_sha256, blocklist)
+CREATE INDEX blocked_keys_list ON public.blocked_keys USING btree (blocklist, spki_sha256)
+CREATE UNIQUE INDEX blocked_keys_pkey ON public.blocked_keys USING btree (spki_sha256, blocklist)
+blocklists.name text collate "C" not null
+blocklists.key_count bigint not null
+blocklists.created_at timestamp with time zone not null
+blocklists.updated_at timestamp with time zone not null
+blocklists constraint blocklists_pkey PRIMARY KEY (name)
+CREATE UNIQUE INDEX blocklists_pkey ON public.blocklists USING btree (name)
 cas.id text collate "C" not null
 cas.name text collate "C" not null
 cas.type text collate "C" not null

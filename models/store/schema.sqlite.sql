@@ -74,6 +74,18 @@ CREATE TABLE audit_heads (
 	certificate BLOB,
 	signature BLOB
 );
+CREATE TABLE blocked_keys (
+	spki_sha256 TEXT NOT NULL,
+	blocklist TEXT NOT NULL REFERENCES blocklists (name) ON DELETE CASCADE,
+	PRIMARY KEY (spki_sha256, blocklist)
+);
+CREATE INDEX blocked_keys_list ON blocked_keys (blocklist, spki_sha256);
+CREATE TABLE blocklists (
+	name TEXT NOT NULL PRIMARY KEY,
+	key_count INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL
+);
 CREATE TABLE cas (
 	id TEXT NOT NULL PRIMARY KEY,
 	name TEXT NOT NULL UNIQUE,
