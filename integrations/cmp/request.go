@@ -48,6 +48,10 @@ func (s *responder) dispatch(ctx context.Context, e *exchange) error {
 		return s.poll(ctx, e)
 	case BodyError:
 		return s.clientError(ctx, e)
+	case BodyRR:
+		return s.revoke(ctx, e)
+	case BodyNested:
+		return s.nested(ctx, e)
 	}
 	return refuse(FailBadRequest, models.KindInvalid, "a message with the body %s is not one that this server answers", e.in.Body.Type)
 }

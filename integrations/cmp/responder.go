@@ -71,6 +71,7 @@ type exchange struct {
 	operation string // of the path; "" if it has none
 	peer      Peer
 	in        *Message
+	inner     bool // it came inside a message of an RA
 
 	sender    Sender
 	mac       bool                // protected with a shared secret

@@ -33,7 +33,7 @@ func sure[T any](v T, err error) T {
 	return v
 }
 
-func ecKey() *ecdsa.PrivateKey { return sure(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
+func newECKey() *ecdsa.PrivateKey { return sure(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
 
 // identity is a certificate with its key.
 type identity struct {
@@ -57,7 +57,7 @@ func (a *identity) issue(template *x509.Certificate, pub crypto.PublicKey) *x509
 }
 
 func newAuthority(name string, issuer *identity) *identity {
-	ca := &identity{key: ecKey()}
+	ca := &identity{key: newECKey()}
 	if issuer == nil {
 		issuer = ca
 	}
@@ -71,7 +71,7 @@ func (a *identity) member(name string, change ...func(*x509.Certificate)) *ident
 	for _, c := range change {
 		c(template)
 	}
-	key := ecKey()
+	key := newECKey()
 	return &identity{cert: a.issue(template, key.Public()), key: key}
 }
 
@@ -185,7 +185,7 @@ func (s *site) Enroll(_ context.Context, in *Enrollment) (Outcome, error) {
 		CAPubs: []*x509.Certificate{s.root.cert}, Implicit: in.Implicit && s.implicit, ConfirmWait: 5 * time.Minute}
 	pub := crypto.PublicKey(nil)
 	if in.Generate {
-		key := ecKey()
+		key := newECKey()
 		d.outcome.Key, pub = key, key.Public()
 	} else {
 		pub = in.Request.Request.PublicKey

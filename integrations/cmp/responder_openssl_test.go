@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -160,5 +161,20 @@ func TestOpenSSLIsToldWhatIsWrong(t *testing.T) {
 	}
 	if len(s.changes) > 0 {
 		t.Errorf("something changed: %v", s.changes)
+	}
+}
+
+func TestOpenSSLRevokes(t *testing.T) {
+	s := newSite()
+	o := newTool(t, s)
+	o.identity("ra", s.issuing.member("ra", isRA))
+	for reason, by := range map[string]string{"-1": "device", "0": "device", "1": "device", "2": "ra", "3": "ra", "4": "device", "5": "device", "6": "device", "8": "ra", "9": "ra", "10": "ra"} {
+		device := s.credential("press-01")
+		o.identity("device", device)
+		out, err := o.cmp("rr", shop+"/revocation", "-cert", by+".pem", "-key", by+".key", "-trusted", "root.pem", "-untrusted", "issuing.pem", "-oldcert", "device.pem", "-revreason", reason)
+		want := sure(strconv.Atoi(reason))
+		if err != nil || s.revoked[device.cert.SerialNumber.String()] != max(want, 0)+1 {
+			t.Errorf("reason %s: %v\n%s", reason, err, out)
+		}
 	}
 }

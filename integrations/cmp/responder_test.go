@@ -16,7 +16,7 @@ func TestACertificateIsAskedForAndConfirmed(t *testing.T) {
 	s := newSite()
 	h := NewResponder(s, Options{})
 	device := s.credential("press-01")
-	key := ecKey()
+	key := newECKey()
 	for name, c := range map[string]struct {
 		by   *party
 		path string
@@ -64,7 +64,7 @@ func TestImplicitConfirmationIsGrantedWhereItMayBe(t *testing.T) {
 	by := &party{reference: "press-01", secret: s.secrets["press-01"]}
 	for _, granted := range []bool{true, false} {
 		s.implicit = granted
-		m := request(certRequest(BodyIR, ecKey(), "press-01"))
+		m := request(certRequest(BodyIR, newECKey(), "press-01"))
 		m.Header.GeneralInfo = []Attribute{{OID: OIDImplicitConfirm, Value: derNull}}
 		if answer := ask(t, h, shop, by.protect(m)); answer.Header.ImplicitConfirm() != granted || answer.Header.ConfirmWaitTime().IsZero() != granted {
 			t.Errorf("granted %v: generalInfo is %v", granted, answer.Header.GeneralInfo)
@@ -81,7 +81,7 @@ func TestAWaitingRequestIsPolledFor(t *testing.T) {
 		body  Body
 		id    int
 		reply BodyType
-	}{{certRequest(BodyIR, ecKey(), "press-01"), 0, BodyIP}, {Body{Type: BodyP10CR, CSR: csr(ecKey(), "press-01")}, -1, BodyCP}} {
+	}{{certRequest(BodyIR, newECKey(), "press-01"), 0, BodyIP}, {Body{Type: BodyP10CR, CSR: csr(newECKey(), "press-01")}, -1, BodyCP}} {
 		s.wait = 90 * time.Second
 		by := &party{reference: "press-01", secret: s.secrets["press-01"]}
 		answer := ask(t, h, shop, by.protect(request(c.body)))
@@ -114,7 +114,7 @@ func TestACertificateIsRefusedByItsDevice(t *testing.T) {
 		func([]byte) Body { return Body{Type: BodyError, Error: &ErrorContent{Status: refusal}} },
 	} {
 		s.changes = nil
-		answer := ask(t, h, shop, by.protect(request(certRequest(BodyIR, ecKey(), "press-01"))))
+		answer := ask(t, h, shop, by.protect(request(certRequest(BodyIR, newECKey(), "press-01"))))
 		answer = ask(t, h, shop, by.protect(next(answer, body(certificateIn(t, answer, BodyIP)))))
 		if answer.Body.Type != BodyPKIConf {
 			t.Errorf("the answer is %s: %+v", answer.Body.Type, answer.Body.Error)
@@ -122,5 +122,64 @@ func TestACertificateIsRefusedByItsDevice(t *testing.T) {
 		if diff := cmp.Diff([]string{"request of press-01", "certificate for press-01", "confirmed by press-01: false"}, s.changes); diff != "" {
 			t.Error(diff)
 		}
+	}
+}
+
+func revocation(cert *x509.Certificate, change ...func(*RevDetails)) Body {
+	details := RevDetails{Template: Template{Issuer: cert.RawIssuer, Serial: integerContent(cert.SerialNumber)}}
+	for _, c := range change {
+		c(&details)
+	}
+	return Body{Type: BodyRR, RevReqs: []RevDetails{details}}
+}
+
+func TestACertificateIsRevoked(t *testing.T) {
+	s := newSite()
+	h := NewResponder(s, Options{})
+	device := s.credential("press-01")
+	by := &party{id: device}
+	answer := ask(t, h, shop+"/revocation", by.protect(request(revocation(device.cert))))
+	by.checks(t, s, answer)
+	if answer.Body.Type != BodyRP || answer.Body.RevReps.Status[0].Status != StatusAccepted {
+		t.Fatalf("the answer is %s: %+v", answer.Body.Type, answer.Body.RevReps)
+	}
+	answer = ask(t, h, shop, by.protect(request(certRequest(BodyCR, newECKey(), "press-01"))))
+	if answer.Body.Type != BodyError || answer.Body.Error.Status.Fail != FailCertRevoked {
+		t.Errorf("the revoked certificate is answered %s: %+v", answer.Body.Type, answer.Body.Error)
+	}
+}
+
+func TestAnRAAddsItsProtection(t *testing.T) {
+	s := newSite()
+	h := NewResponder(s, Options{})
+	ra := &party{id: s.issuing.member("ra", isRA)}
+	by := &party{reference: "press-01", secret: s.secrets["press-01"]}
+	inside := by.protect(request(certRequest(BodyIR, newECKey(), "press-01")))
+	outside := request(Body{Type: BodyNested, Nested: []*Message{inside}})
+	outside.Header.TransactionID, outside.Header.SenderNonce = inside.Header.TransactionID, inside.Header.SenderNonce
+	for _, path := range []string{shop + "/nested", shop + "/initialization"} {
+		w := post(h, path, sure(ra.protect(outside).Marshal()))
+		answer := sure(ParseMessage(w.Body.Bytes()))
+		by.checks(t, s, answer)
+		certificateIn(t, answer, BodyIP)
+	}
+}
+
+func TestABatchIsAnsweredOneByOne(t *testing.T) {
+	s := newSite()
+	h := NewResponder(s, Options{})
+	ra := &party{id: s.issuing.member("ra", isRA)}
+	by := &party{reference: "press-01", secret: s.secrets["press-01"]}
+	wrong := &party{reference: "press-01", secret: "wrong"}
+	batch := []*Message{by.protect(request(certRequest(BodyIR, newECKey(), "press-01"))), wrong.protect(request(certRequest(BodyIR, newECKey(), "press-01")))}
+	answer := ask(t, h, shop+"/nested", ra.protect(request(Body{Type: BodyNested, Nested: batch})))
+	ra.checks(t, s, answer)
+	if answer.Body.Type != BodyNested || len(answer.Body.Nested) != 2 {
+		t.Fatalf("the answer is %s", answer.Body.Type)
+	}
+	by.checks(t, s, answer.Body.Nested[0])
+	certificateIn(t, answer.Body.Nested[0], BodyIP)
+	if second := answer.Body.Nested[1]; second.Body.Type != BodyError || second.Body.Error.Status.Fail != FailBadMessageCheck || second.Protection != nil {
+		t.Errorf("the second answer is %+v", second.Body)
 	}
 }
