@@ -197,7 +197,7 @@ const timeForm = "20060102150405.999999999Z"
 func (d *decoder) time(what string) time.Time {
 	content := string(d.content(what, der.GeneralizedTime))
 	at, err := time.Parse(timeForm, content)
-	if err != nil || at.Format(timeForm) != content {
+	if err != nil || at.Format(timeForm) != content || at.IsZero() {
 		d.fail(what)
 		return time.Time{}
 	}

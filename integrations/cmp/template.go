@@ -114,19 +114,32 @@ func (d *decoder) validity(t *Template) {
 	}
 	d.optional(what, 0, read(&t.NotBefore))
 	d.optional(what, 1, read(&t.NotAfter))
+	if t.NotBefore.IsZero() && t.NotAfter.IsZero() {
+		d.fail(what)
+	}
 	d.end(what)
 }
+
+// The form of a UTCTime in DER (X.690 §11.8), and the last of its years.
+const (
+	utcForm     = "060102150405Z"
+	lastUTCYear = 2049
+)
 
 // eitherTime reads a Time of X.509.
 func (d *decoder) eitherTime(what string) time.Time {
 	if !d.next(der.UTCTime) {
 		return d.time(what)
 	}
-	var at time.Time
-	if !d.in.ReadASN1UTCTime(&at) {
+	content := string(d.content(what, der.UTCTime))
+	at, err := time.Parse(utcForm, content)
+	if err != nil || at.Format(utcForm) != content {
 		d.fail(what)
 	}
-	return at.UTC()
+	if at.Year() > lastUTCYear {
+		at = at.AddDate(-100, 0, 0)
+	}
+	return at
 }
 
 // Marshal returns the DER of the CertTemplate: what was received, or the
@@ -184,7 +197,7 @@ func (t *Template) encodeValidity(b *builder) {
 // addX509Time chooses the form by the year (RFC 5280 §4.1.2.5).
 func addX509Time(b *builder, at time.Time) {
 	at = at.UTC().Truncate(time.Second)
-	if at.Year() >= 1950 && at.Year() < 2050 {
+	if at.Year() >= 1950 && at.Year() <= lastUTCYear {
 		b.AddASN1UTCTime(at)
 		return
 	}
