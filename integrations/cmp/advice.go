@@ -3,36 +3,11 @@
 package cmp
 
 import (
-	"encoding/asn1"
-
 	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
 
-	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 )
-
-// keyAlgorithms is how a kind of key is named in a control algId.
-var keyAlgorithms = map[models.KeyAlgorithm]Algorithm{
-	models.ECP256:  ecKey(1, 2, 840, 10045, 3, 1, 7),
-	models.ECP384:  ecKey(1, 3, 132, 0, 34),
-	models.ECP521:  ecKey(1, 3, 132, 0, 35),
-	models.Ed25519: {OID: asn1.ObjectIdentifier{1, 3, 101, 112}},
-	models.MLDSA44: {OID: asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 17}},
-	models.MLDSA65: {OID: asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 18}},
-	models.MLDSA87: {OID: asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 19}},
-}
-
-var rsaBits = map[models.KeyAlgorithm]int{models.RSA2048: 2048, models.RSA3072: 3072, models.RSA4096: 4096, models.RSA8192: 8192}
-
-func ecKey(curve ...int) Algorithm {
-	parameters, _ := encoded(func(b *builder) { b.AddASN1ObjectIdentifier(curve) })
-	return Algorithm{OID: asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}, Parameters: parameters}
-}
-
-func sameAlgorithm(a, b Algorithm) bool {
-	return a.OID.Equal(b.OID) && string(a.Parameters) == string(b.Parameters)
-}
 
 // TemplateInfo makes the value of certReqTemplate (RFC 9483 §4.3.3): what is
 // for the requester to fill in is empty in it. Nil makes none.
@@ -57,12 +32,11 @@ func TemplateInfo(advice *CertTemplateAdvice) (Attribute, error) {
 // keySpecs returns the controls algId and rsaKeyLen.
 func (c *CertTemplateAdvice) keySpecs() []Attribute {
 	var specs []Attribute
-	if alg, known := keyAlgorithms[c.Attrs.Key]; known {
-		value, _ := alg.Marshal()
-		specs = append(specs, Attribute{OIDControlAlgorithm, value})
+	algorithm, bits := pki.KeyTemplate(c.Attrs.Key)
+	if algorithm != nil {
+		specs = append(specs, Attribute{OIDControlAlgorithm, algorithm})
 	}
-	bits := max(c.RSABits, rsaBits[c.Attrs.Key])
-	if bits > 0 {
+	if bits = max(c.RSABits, bits); bits > 0 {
 		value, _ := encoded(func(b *builder) { b.AddASN1Int64(int64(bits)) })
 		specs = append(specs, Attribute{OIDControlRSAKeyLen, value})
 	}
@@ -162,18 +136,14 @@ func (d *decoder) keySpec(out *CertTemplateAdvice) {
 	value := &decoder{in: spec.Value, err: d.err}
 	switch {
 	case spec.OID.Equal(OIDControlAlgorithm):
-		alg := value.algorithm("algId")
-		for name, known := range keyAlgorithms {
-			if sameAlgorithm(alg, known) {
-				out.Attrs.Key = name
-			}
+		value.algorithm("algId")
+		if key := pki.TemplateKey(spec.Value, 0); key != "" {
+			out.Attrs.Key = key
 		}
 	case spec.OID.Equal(OIDControlRSAKeyLen):
 		out.RSABits = value.integer("rsaKeyLen", 1, maxRSABits)
-		for name, bits := range rsaBits {
-			if bits == out.RSABits && out.Attrs.Key == "" {
-				out.Attrs.Key = name
-			}
+		if out.Attrs.Key == "" {
+			out.Attrs.Key = pki.TemplateKey(nil, out.RSABits)
 		}
 	}
 }
