@@ -7,7 +7,9 @@ import (
 	"maps"
 	"runtime/metrics"
 	"slices"
+	"strings"
 	"testing"
+	"unicode"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -149,6 +151,27 @@ func FuzzInfo(f *testing.F) {
 		}
 		if cost := allocated() - before; cost > mostMemory {
 			t.Errorf("%d octets cost %d octets of memory", len(value), cost)
+		}
+	})
+}
+
+// FuzzExplain checks that whatever is accepted can be explained, and that
+// nothing of it moves a cursor.
+func FuzzExplain(f *testing.F) {
+	addVectors(f)
+	f.Fuzz(func(t *testing.T, der []byte) {
+		m, err := ParseMessage(der)
+		if err != nil {
+			return
+		}
+		var out strings.Builder
+		if err := Explain(&out, m); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range out.String() {
+			if c != '\n' && !unicode.IsPrint(c) {
+				t.Fatalf("the explanation has the character %q", c)
+			}
 		}
 	})
 }
