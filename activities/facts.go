@@ -23,6 +23,7 @@ type Facts struct {
 	// certificate that is renewed.
 	CSR         *pki.CSR
 	Predecessor *models.Certificate
+	FreeKey     string // hex SHA-256 of a key that, as was just read, nothing forbids to certify for the device
 }
 
 // Facts reads the rows that the issuance of req rests on, with the version of

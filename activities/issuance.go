@@ -143,9 +143,32 @@ func (i *Issuance) signAgain(ctx context.Context, id models.CertificateID) (*mod
 //
 // req is changed into the row as it is stored.
 func (i *Issuance) Issue(ctx context.Context, req *models.Request, facts *Facts, received models.Event, alongside func(*store.Tx) error) (*models.Certificate, error) {
-	cert, limits, err := i.prepare(ctx, req, facts)
+	cert, inserted, err := i.reserveNew(ctx, req, facts, received, alongside)
 	if err != nil {
 		return nil, err
+	}
+	if !inserted {
+		return i.Finish(ctx, req)
+	}
+	return i.signAndRecord(ctx, cert, facts.CA, req)
+}
+
+// IssueFirst is Issue, but returns nil if a request with the same key is there
+// already, and leaves that as it is.
+func (i *Issuance) IssueFirst(ctx context.Context, req *models.Request, facts *Facts, received models.Event) (*models.Certificate, error) {
+	cert, inserted, err := i.reserveNew(ctx, req, facts, received, nil)
+	if err != nil || !inserted {
+		return nil, err
+	}
+	return i.signAndRecord(ctx, cert, facts.CA, req)
+}
+
+// reserveNew stores the reservation of a request, and reports false if there
+// is one with the same key.
+func (i *Issuance) reserveNew(ctx context.Context, req *models.Request, facts *Facts, received models.Event, alongside func(*store.Tx) error) (*models.Certificate, bool, error) {
+	cert, limits, err := i.prepare(ctx, req, facts)
+	if err != nil {
+		return nil, false, err
 	}
 	cert.Attempts, req.State = 1, models.RequestReserved // the signature follows at once
 	i.cfg.Fault(FaultBeforeReserve)
@@ -163,13 +186,10 @@ func (i *Issuance) Issue(ctx context.Context, req *models.Request, facts *Facts,
 	}
 	inserted, err := i.cfg.Store.Reserve(ctx, reservation)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	i.cfg.Fault(FaultAfterReserve)
-	if !inserted {
-		return i.Finish(ctx, req)
-	}
-	return i.signAndRecord(ctx, cert, facts.CA, req)
+	return cert, inserted, nil
 }
 
 // Check does everything that comes before the reservation of req, lint
@@ -260,7 +280,7 @@ func (i *Issuance) prepare(ctx context.Context, req *models.Request, facts *Fact
 	if err != nil {
 		return nil, policy.Limits{}, err
 	}
-	if err := i.keyIsFree(ctx, csr, facts.Device); err != nil {
+	if err := i.keyIsFree(ctx, csr, facts); err != nil {
 		return nil, policy.Limits{}, err
 	}
 	draft, err := i.draft(ctx, req, facts, csr)

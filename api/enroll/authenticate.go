@@ -102,12 +102,15 @@ func (d *Door) own(domain *models.Domain, held *store.Holding, leaf *x509.Certif
 }
 
 // predecessor authenticates a renewal: by the certificate that is renewed, and
-// by nothing else (RFC 7030 §4.2.2).
-func (d *Door) predecessor(ctx context.Context, domain *models.Domain, presented []*x509.Certificate) (Identity, error) {
+// by nothing else (RFC 7030 §4.2.2). held is what is known of it, if anything.
+func (d *Door) predecessor(ctx context.Context, domain *models.Domain, presented []*x509.Certificate, held *store.Holding) (Identity, error) {
 	if len(presented) == 0 {
 		return Identity{}, models.Errorf(models.KindUnauthenticated, "re-enrollment needs the certificate to be renewed as TLS client certificate")
 	}
-	held, err := d.cfg.Store.FindHolding(ctx, fingerprint(presented[0]))
+	var err error
+	if held == nil {
+		held, err = d.cfg.Store.FindHolding(ctx, fingerprint(presented[0]))
+	}
 	if models.KindOf(err) == models.KindNotFound {
 		return Identity{}, models.Errorf(models.KindUnauthenticated, "the client certificate was not issued here")
 	}

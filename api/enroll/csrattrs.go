@@ -42,7 +42,7 @@ func (e *EST) CSRAttrs(ctx context.Context, label est.Label, peer est.Peer) (pki
 	}
 	who := policy.Subject{Domain: *domain}
 	// A certificate that is no proof is none: this is not the place to refuse it.
-	if known, err := e.door.predecessor(ctx, domain, peer.Certificates); err == nil {
+	if known, err := e.door.predecessor(ctx, domain, peer.Certificates, nil); err == nil {
 		who.Device = *known.Device
 	}
 	wanted := profile.Wanted(who)

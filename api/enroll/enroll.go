@@ -127,20 +127,28 @@ func (d *Door) domain(ctx context.Context, name string) (*models.Domain, error) 
 // demands that.
 func (d *Door) offering(ctx context.Context, name string, op models.DeviceOperation, peer est.Peer) (*models.Domain, error) {
 	domain, err := d.domain(ctx, name)
+	if err == nil {
+		err = offers(domain, op, peer)
+	}
 	if err != nil {
 		return nil, err
 	}
+	return domain, nil
+}
+
+// offers is offering for a domain that was found.
+func offers(domain *models.Domain, op models.DeviceOperation, peer est.Peer) error {
 	if err := domain.Offers(op); err != nil {
-		return nil, err
+		return err
 	}
 	if op == models.OpServerKeyGen {
 		if err := policy.MakesKeys(domain); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if policy.DemandsBinding(domain) && !peer.Bound {
-		return nil, models.Errorf(models.KindInvalid, "domain %s demands channel binding: the challenge password of the request must be the base64 of the connection's "+
+		return models.Errorf(models.KindInvalid, "domain %s demands channel binding: the challenge password of the request must be the base64 of the connection's "+
 			"tls-exporter (RFC 9266) or, with TLS 1.2, its tls-unique (RFC 7030 section 3.5)", domain.Name)
 	}
-	return domain, nil
+	return nil
 }

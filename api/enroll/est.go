@@ -61,11 +61,15 @@ func (e *EST) SimpleEnroll(ctx context.Context, label est.Label, csr *pki.CSR, p
 // SimpleReenroll renews the certificate that the device authenticates with
 // (RFC 7030 §4.2.2): same subject, same names, same profile.
 func (e *EST) SimpleReenroll(ctx context.Context, label est.Label, csr *pki.CSR, peer est.Peer) (est.Result, error) {
-	domain, err := e.door.offering(ctx, label.Domain, models.OpSimpleReenroll, peer)
+	seen, err := e.door.foresee(ctx, label.Domain, csr, peer)
 	if err != nil {
 		return est.Result{}, err
 	}
-	who, err := e.door.byPredecessor(ctx, domain, peer)
+	domain, held, err := e.door.renewing(ctx, label.Domain, seen, peer)
+	if err != nil {
+		return est.Result{}, err
+	}
+	who, err := e.door.byPredecessor(ctx, domain, peer, held)
 	if err != nil {
 		return est.Result{}, err
 	}
@@ -74,7 +78,7 @@ func (e *EST) SimpleReenroll(ctx context.Context, label est.Label, csr *pki.CSR,
 	}
 	s := &Submission{
 		Protocol: "est", Kind: models.KindRenewal, Domain: domain, Profile: label.Profile, Who: who, CSR: csr,
-		Predecessor: who.Certificate, Address: peer.Address, RequestID: peer.RequestID, Bound: peer.Bound,
+		Predecessor: who.Certificate, Address: peer.Address, RequestID: peer.RequestID, Bound: peer.Bound, Seen: seen,
 	}
 	if s.Profile == "" {
 		s.Profile = who.Certificate.ProfileName

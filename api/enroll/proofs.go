@@ -8,6 +8,7 @@ import (
 	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/store"
 )
 
 // byPassword authenticates the sender of a request by HTTP Basic, guarded. The
@@ -26,12 +27,12 @@ func (d *Door) byCertificate(ctx context.Context, domain *models.Domain, peer es
 }
 
 // byPredecessor authenticates it by a certificate of ours, whatever it is for,
-// guarded.
-func (d *Door) byPredecessor(ctx context.Context, domain *models.Domain, peer est.Peer) (Identity, error) {
+// guarded. held is what is known of it, nil if that is still to be looked up.
+func (d *Door) byPredecessor(ctx context.Context, domain *models.Domain, peer est.Peer, held *store.Holding) (Identity, error) {
 	if len(peer.Certificates) == 0 {
-		return d.predecessor(ctx, domain, nil)
+		return d.predecessor(ctx, domain, nil, nil)
 	}
 	return d.guarded(ctx, domain, claimed{auth.MethodCertificate, fingerprint(peer.Certificates[0]), peer.Address}, func() (Identity, error) {
-		return d.predecessor(ctx, domain, peer.Certificates)
+		return d.predecessor(ctx, domain, peer.Certificates, held)
 	})
 }

@@ -81,7 +81,7 @@ func (h *REST) identify(ctx context.Context, s *Submission, peer est.Peer) (err 
 	if len(peer.Certificates) == 0 {
 		return models.Errorf(models.KindUnauthenticated, "authenticate with the device's name and one-time password, or with the domain credential as TLS client certificate")
 	}
-	if s.Who, err = h.door.byPredecessor(ctx, s.Domain, peer); err != nil {
+	if s.Who, err = h.door.byPredecessor(ctx, s.Domain, peer, nil); err != nil {
 		return err
 	}
 	switch presented := s.Who.Certificate; {

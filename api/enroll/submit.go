@@ -31,6 +31,8 @@ type Submission struct {
 	// Bound says that the request is bound to its connection, so that the
 	// same request comes in other octets over another one.
 	Bound bool
+	// Seen is what the store said about a renewal when it arrived; nil: ask.
+	Seen *store.Renewal
 
 	// For certificates whose key Trustloom makes.
 	Actor     string                                 // who asks for the device; the device itself if empty
@@ -70,6 +72,9 @@ func (d *Door) Submit(ctx context.Context, s *Submission) (Answer, error) {
 	if s.Predecessor == nil || s.Profile != s.Predecessor.ProfileName {
 		s.Profile = s.Domain.ProfileNamed(s.Profile)
 	}
+	if s.Seen != nil {
+		return d.fresh(ctx, s)
+	}
 	key, existing, err := d.find(ctx, s)
 	if err != nil {
 		return Answer{}, err
@@ -80,7 +85,17 @@ func (d *Door) Submit(ctx context.Context, s *Submission) (Answer, error) {
 	if existing != nil && policy.Closed(s.Who.Device) != "" { // a new one is refused by policy, with the rest
 		return Answer{}, models.Errorf(models.KindDenied, "%s", policy.Closed(s.Who.Device))
 	}
-	flight := d.flights.DoChan(key, func() (any, error) { return d.fly(ctx, s, key, existing) })
+	return d.flight(ctx, s, key, func(ctx context.Context) (Answer, error) {
+		if existing != nil {
+			return d.join(ctx, existing)
+		}
+		return d.begin(ctx, s, key)
+	})
+}
+
+// flight answers all who send the same request at the same moment by one go.
+func (d *Door) flight(ctx context.Context, s *Submission, key string, do func(context.Context) (Answer, error)) (Answer, error) {
+	flight := d.flights.DoChan(key, func() (any, error) { return d.fly(ctx, s, do) })
 	select {
 	case done := <-flight:
 		d.cfg.Fault(activities.FaultBeforeAnswer)
@@ -97,7 +112,7 @@ const flightTime = 20 * time.Second
 // fly answers for everybody who sends the same request at the same moment. It
 // does not end with the first of them, and a fault in it is an error for them
 // all: outside the request's own goroutine a panic would end the process.
-func (d *Door) fly(ctx context.Context, s *Submission, key string, existing *models.Request) (answer Answer, err error) {
+func (d *Door) fly(ctx context.Context, s *Submission, do func(context.Context) (Answer, error)) (answer Answer, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Wait+flightTime)
 	defer cancel()
 	ctx = store.WithOrigin(ctx, store.Origin{Actor: "device:" + s.Who.Device.Name, Address: s.Address, RequestID: s.RequestID})
@@ -106,10 +121,7 @@ func (d *Door) fly(ctx context.Context, s *Submission, key string, existing *mod
 			err = fmt.Errorf("enroll: %v\n%s", fault, debug.Stack())
 		}
 	}()
-	if existing != nil {
-		return d.join(ctx, existing)
-	}
-	return d.begin(ctx, s, key)
+	return do(ctx)
 }
 
 // repeats reports whether a submission whose secret was used before is the
@@ -121,9 +133,8 @@ func (d *Door) repeats(s *Submission, existing *models.Request) bool {
 	return !existing.Finished() || d.cfg.Now().Sub(existing.UpdatedAt) < secretReplay
 }
 
-// find returns the key of the submission and the request that has it, if
-// there is one. A request whose result is void does not count.
-func (d *Door) find(ctx context.Context, s *Submission) (string, *models.Request, error) {
+// keyParts are what the request key is made of, for the first attempt.
+func (s *Submission) keyParts() models.KeyParts {
 	parts := models.KeyParts{
 		Protocol: s.Protocol, DomainID: s.Domain.ID, DeviceID: s.Who.Key, DeviceEpoch: s.Who.Device.Epoch,
 		Profile: s.Profile, Transaction: s.Transaction, CSRSHA256: s.digest(),
@@ -131,7 +142,13 @@ func (d *Door) find(ctx context.Context, s *Submission) (string, *models.Request
 	if s.Predecessor != nil {
 		parts.Predecessor = s.Predecessor.ID
 	}
-	for ; parts.Attempt < maxAttempts; parts.Attempt++ {
+	return parts
+}
+
+// find returns the key of the submission and the request that has it, if
+// there is one. A request whose result is void does not count.
+func (d *Door) find(ctx context.Context, s *Submission) (string, *models.Request, error) {
+	for parts := s.keyParts(); parts.Attempt < maxAttempts; parts.Attempt++ {
 		key := models.RequestKey(parts)
 		req, err := d.cfg.Store.FindRequestByKey(ctx, key)
 		if models.KindOf(err) == models.KindNotFound {
@@ -179,23 +196,28 @@ func (d *Door) begin(ctx context.Context, s *Submission, key string) (Answer, er
 		return Answer{}, err
 	}
 	req := newRequest(s, key, facts.Version, decision)
-	if decision.Outcome == models.OutcomeIssue && s.Kind != models.KindOnboarding {
-		var alongside func(*store.Tx) error
-		if s.Alongside != nil {
-			alongside = func(tx *store.Tx) error { return s.Alongside(tx, req) }
-		}
-		cert, err := d.cfg.Issuance.Issue(ctx, req, facts, d.received(s, req), alongside)
-		if req.WorkflowID != "" { // a copy came first, when the domain still asked people
-			return d.join(ctx, req)
-		}
-		return Answer{Certificate: cert}, err
+	if !inline(s, decision) {
+		return d.durable(ctx, s, req, facts)
 	}
-	return d.durable(ctx, s, req, facts)
+	var alongside func(*store.Tx) error
+	if s.Alongside != nil {
+		alongside = func(tx *store.Tx) error { return s.Alongside(tx, req) }
+	}
+	cert, err := d.cfg.Issuance.Issue(ctx, req, facts, d.received(s, req), alongside)
+	if req.WorkflowID != "" { // a copy came first, when the domain still asked people
+		return d.join(ctx, req)
+	}
+	return Answer{Certificate: cert}, err
+}
+
+// inline reports whether a submission is issued at once.
+func inline(s *Submission, decision models.Decision) bool {
+	return decision.Outcome == models.OutcomeIssue && s.Kind != models.KindOnboarding
 }
 
 // facts reads what the decision rests on.
 func (d *Door) facts(ctx context.Context, s *Submission) (*activities.Facts, error) {
-	row, err := d.cfg.Store.FindProfile(ctx, s.Profile)
+	row, err := d.profile(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -209,9 +231,21 @@ func (d *Door) facts(ctx context.Context, s *Submission) (*activities.Facts, err
 			return nil, err
 		}
 	}
-	return &activities.Facts{
+	facts := &activities.Facts{
 		Device: s.Who.Device, Domain: s.Domain, CA: ca, Profile: profile, Version: row.Version, CSR: s.CSR, Predecessor: s.Predecessor,
-	}, nil
+	}
+	if s.Seen != nil && s.Seen.KeyFree {
+		facts.FreeKey = s.CSR.SPKISHA256
+	}
+	return facts, nil
+}
+
+// profile returns the present version of the profile of a submission.
+func (d *Door) profile(ctx context.Context, s *Submission) (*models.Profile, error) {
+	if s.Seen != nil && s.Seen.Profile != nil && s.Seen.Profile.Name == s.Profile {
+		return s.Seen.Profile, nil
+	}
+	return d.cfg.Store.FindProfile(ctx, s.Profile)
 }
 
 // decide asks policy. A refusal is an error and leaves no row.

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -30,9 +31,17 @@ type Obstacle struct {
 }
 
 // inTheWay asks for both with one statement: it is part of every issuance.
-const inTheWay = `SELECT '', device_id, COALESCE(revoked_reason, '') FROM certificates
-	WHERE spki_sha256 = ? AND ((device_id <> ? AND (origin = 'issued' OR kind = 'ca' OR device_id <> '')) OR revoked_reason IN ('keyCompromise', 'certificateHold'))
+// Renewals ask the same within renewalSelect: what is added here belongs there, too.
+var inTheWay = `SELECT '', device_id, COALESCE(revoked_reason, '') FROM certificates
+	WHERE spki_sha256 = ? AND ` + forbidsKey("", "?") + `
 	UNION ALL SELECT blocklist, '', '' FROM blocked_keys WHERE spki_sha256 = ? LIMIT 1`
+
+// forbidsKey is the condition of certificates beside the key. prefix is before
+// each column, and holder what device_id is compared with.
+func forbidsKey(prefix, holder string) string {
+	return strings.NewReplacer("{", prefix, "}", "", "@", holder).Replace(
+		"(({device_id} <> @ AND ({origin} = 'issued' OR {kind} = 'ca' OR {device_id} <> '')) OR {revoked_reason} IN ('keyCompromise', 'certificateHold'))")
+}
 
 // KeyInTheWay returns what forbids to certify a key for a device, nil if there
 // is nothing. A certificate that was imported and belongs to nobody forbids

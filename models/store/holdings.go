@@ -55,10 +55,6 @@ const holdingTables = ` FROM certificates AS t0
 // takeJoined reads the rows of holdingTables with one statement: to ask
 // PostgreSQL four times costs more than the answers.
 func (q *Queries) takeJoined(ctx context.Context, rows []any, fingerprint string) error {
-	ctx, err := q.ready(ctx)
-	if err != nil {
-		return err
-	}
 	var into []any
 	all := make([]*table, len(rows))
 	for i, row := range rows {
@@ -67,16 +63,27 @@ func (q *Queries) takeJoined(ctx context.Context, rows []any, fingerprint string
 		}
 		into = append(into, all[i].cells(reflect.ValueOf(row).Elem())...)
 	}
-	text := all[0].statement(q, "holding", func() string {
-		var columns []string
-		for i, t := range all {
-			for _, name := range t.names() {
-				columns = append(columns, fmt.Sprintf("t%d.%s", i, name))
-			}
+	text := all[0].statement(q, "holding", func() string { return "SELECT " + strings.Join(columnsOf(all), ", ") + holdingTables })
+	return q.takeText(ctx, text, into, fingerprint)
+}
+
+// columnsOf lists the columns of tables with the aliases t0, t1 and so on.
+func columnsOf(all []*table) (columns []string) {
+	for i, t := range all {
+		for _, name := range t.names() {
+			columns = append(columns, fmt.Sprintf("t%d.%s", i, name))
 		}
-		return "SELECT " + strings.Join(columns, ", ") + holdingTables
-	})
-	found, err := q.db.Statement.ConnPool.QueryContext(ctx, text, fingerprint)
+	}
+	return columns
+}
+
+// takeText reads the one row that a statement finds.
+func (q *Queries) takeText(ctx context.Context, text string, into []any, args ...any) error {
+	ctx, err := q.ready(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := q.db.Statement.ConnPool.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}

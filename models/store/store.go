@@ -46,6 +46,7 @@ type Store struct {
 	sealing sealing // of audit events, PostgreSQL only
 
 	issuances issuances
+	kept      kept
 }
 
 // Queries are the read methods that Store and Tx share. On a Store they see
