@@ -34,6 +34,7 @@ type agent struct {
 	now    func() time.Time
 	held   []*holding // in the order of the wishes
 	trusts *trusts
+	token  *token
 }
 
 // holding is a wish with where it is kept and what happened to it.
@@ -58,9 +59,13 @@ func (a *agent) open(ctx context.Context) (release func(), err error) {
 	if err := os.MkdirAll(a.cfg.StateDir, dirPerm); err != nil {
 		return nil, fmt.Errorf("make the state folder: %w", err)
 	}
-	release, err = lock(filepath.Join(a.cfg.StateDir, fileLock))
+	unlock, err := lock(filepath.Join(a.cfg.StateDir, fileLock))
 	if err != nil {
 		return nil, err
+	}
+	release = func() {
+		a.token.close()
+		unlock()
 	}
 	if err := a.load(ctx); err != nil {
 		release()
@@ -82,6 +87,7 @@ func (a *agent) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.token = a.token
 		h := &holding{wish: w, store: s}
 		if err := readJSON(s.path(fileStatus), &h.status); err != nil && !errors.Is(err, os.ErrNotExist) {
 			a.log.Warn("the status is not readable and begins anew", "certificate", w.Name, "error", err)
@@ -160,7 +166,7 @@ func (a *agent) next(h *holding) time.Time {
 		return h.NextAttempt
 	}
 	v, err := h.store.current()
-	if err != nil || v == nil || v.Wish != h.digest() {
+	if err != nil || v == nil || v.Wish != h.digest() || !a.placed(h, v.Key) {
 		return a.now()
 	}
 	return v.due()

@@ -54,7 +54,7 @@ func (s *store) recover(ctx context.Context, w *wish) error {
 		return err
 	}
 	if !exists(s.path(fileChange)) {
-		return s.tidy()
+		return s.tidy(ctx)
 	}
 	c := &change{}
 	if err := readJSON(s.path(fileChange), c); err != nil {
@@ -78,7 +78,7 @@ func (s *store) finish(ctx context.Context, w *wish, c *change) error {
 	if err := s.apply(ctx, w, c.To, "installed"); err != nil {
 		c.Reason = err.Error()
 		if !s.valid(c.From) {
-			return errors.Join(s.refuse(c), fmt.Errorf("%w: %s; it stays, because no previous one is valid", errRefused, c.Reason))
+			return errors.Join(s.refuse(ctx, c), fmt.Errorf("%w: %s; it stays, because no previous one is valid", errRefused, c.Reason))
 		}
 		c.Return = true
 		if err := s.writeJSON(s.path(fileChange), c); err != nil {
@@ -92,7 +92,7 @@ func (s *store) finish(ctx context.Context, w *wish, c *change) error {
 		return err
 	}
 	s.fault(faultConfirmed)
-	return s.tidy()
+	return s.tidy(ctx)
 }
 
 // valid reports whether a version is there to go back to, and not expired.
@@ -115,14 +115,14 @@ func (s *store) goBack(ctx context.Context, w *wish, c *change) error {
 	if err := s.apply(ctx, w, c.From, "returned"); err != nil {
 		refused = fmt.Errorf("%w, but the hook refuses that too: %s", refused, err)
 	}
-	return errors.Join(refused, s.refuse(c))
+	return errors.Join(refused, s.refuse(ctx, c))
 }
 
 // refuse ends a change that did not succeed. The version is kept: its hook is
 // tried again later, without asking the server for another certificate.
-func (s *store) refuse(c *change) error {
+func (s *store) refuse(ctx context.Context, c *change) error {
 	err := errors.Join(s.replaceFile(s.path(fileRefused), []byte(c.To), filePerm), s.removeFile(s.path(fileChange)))
-	return errors.Join(err, s.tidy())
+	return errors.Join(err, s.tidy(ctx))
 }
 
 // apply shows the files of the current version and runs the hook.
@@ -131,13 +131,17 @@ func (s *store) apply(ctx context.Context, w *wish, name, event string) error {
 		return err
 	}
 	s.fault(faultPublished)
-	return w.Hook.run(ctx, w.Name, event, s.dir)
+	key, err := readKey(s.path(name))
+	if err != nil {
+		return err
+	}
+	return w.Hook.run(ctx, w.Name, event, s.dir, key.URI)
 }
 
 // show puts the files of the current version where the wish wants them.
 func (s *store) show(w *wish, name string) error {
 	for file, path := range w.Files.byContent() {
-		if path == "" {
+		if path == "" || !exists(s.path(name, file)) { // a version from before its key was moved has other files
 			continue
 		}
 		if err := s.publish(s.dir, name, file, path); err != nil {

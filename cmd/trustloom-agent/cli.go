@@ -101,6 +101,9 @@ func (c *cli) load(cmd *cobra.Command) (*config, error) {
 		*o.to = orElse(*o.over, *o.to)
 	}
 	cfg, err := d.complete(base)
+	if err == nil && cfg.PKCS11 != nil {
+		err = tokensUsable()
+	}
 	return cfg, asUsage(err)
 }
 
@@ -118,22 +121,34 @@ func (c *cli) agent(cmd *cobra.Command) (*agent, error) {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(c.errs, nil))
-	return &agent{cfg: cfg, secret: func() (string, error) { return c.readSecret(cfg) }, log: log, now: c.now, disk: disk{c.fault}}, nil
+	a := &agent{cfg: cfg, log: log, now: c.now, disk: disk{c.fault}}
+	a.secret = func() (string, error) { return c.readSecret("secret", cfg.SecretFile, secretVariable) }
+	a.token = c.token(cfg, log)
+	return a, nil
 }
 
-// readSecret reads the secret from its file, or takes the environment's.
-func (c *cli) readSecret(cfg *config) (string, error) {
-	if cfg.SecretFile == "" {
-		return c.getenv(secretVariable), nil
+// token returns the token that the file describes.
+func (c *cli) token(cfg *config, log *slog.Logger) *token {
+	return &token{
+		entry: cfg.PKCS11, disk: disk{c.fault}, marker: filepath.Join(cfg.StateDir, fileRefusedPIN), now: c.now, log: log,
+		pin: func() (string, error) { return c.readSecret("PIN", cfg.PKCS11.PINFile, pinVariable) },
 	}
-	f, err := os.Open(cfg.SecretFile)
+}
+
+// readSecret reads a secret from its file, or takes the environment's if there
+// is none.
+func (c *cli) readSecret(what, path, variable string) (string, error) {
+	if path == "" {
+		return c.getenv(variable), nil
+	}
+	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("read the secret: %w", err)
+		return "", fmt.Errorf("read the %s: %w", what, err)
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	data, err := io.ReadAll(io.LimitReader(f, maxSecret))
 	if err != nil {
-		return "", fmt.Errorf("read the secret: %w", err)
+		return "", fmt.Errorf("read the %s: %w", what, err)
 	}
 	return strings.TrimSpace(string(data)), nil
 }

@@ -92,7 +92,7 @@ func TestSecretsComeFromTheFileOrTheEnvironment(t *testing.T) {
 	c := newCLI(&bytes.Buffer{})
 	c.getenv = func(name string) string { return map[string]string{secretVariable: "from-env"}[name] }
 	for path, want := range map[string]string{file: "from-file", "": "from-env"} {
-		if got, err := c.readSecret(&config{document: document{SecretFile: path}}); err != nil || got != want {
+		if got, err := c.readSecret("secret", path, secretVariable); err != nil || got != want {
 			t.Errorf("the secret is %q (%v), want %q", got, err, want)
 		}
 	}

@@ -35,7 +35,9 @@ type document struct {
 	SecretFile   string        `yaml:"secret_file"`
 	SecretAfter  string        `yaml:"secret_file_after"`
 	IDevID       idevid        `yaml:"idevid"`
+	PKCS11       *tokenEntry   `yaml:"pkcs11"`
 	Key          string        `yaml:"key"`
+	KeyStore     string        `yaml:"key_store"`
 	Truststore   string        `yaml:"truststore"`
 	Files        files         `yaml:"files"`
 	Hook         hookEntry     `yaml:"hook"`
@@ -44,7 +46,8 @@ type document struct {
 	Interval     string        `yaml:"truststores_interval"`
 }
 
-// idevid are the files of the manufacturer's certificate.
+// idevid are the files of the manufacturer's certificate. Its key may be in the
+// token: pkcs11:…
 type idevid struct {
 	Cert  string `yaml:"certificate"`
 	Chain string `yaml:"chain"`
@@ -57,13 +60,14 @@ type hookEntry struct {
 }
 
 type certificate struct {
-	Name    string    `yaml:"name"`
-	Profile string    `yaml:"profile"`
-	Key     string    `yaml:"key"`
-	Subject subject   `yaml:"subject"`
-	SANs    []string  `yaml:"sans"`
-	Files   files     `yaml:"files"`
-	Hook    hookEntry `yaml:"hook"`
+	Name     string    `yaml:"name"`
+	Profile  string    `yaml:"profile"`
+	Key      string    `yaml:"key"`
+	KeyStore string    `yaml:"key_store"`
+	Subject  subject   `yaml:"subject"`
+	SANs     []string  `yaml:"sans"`
+	Files    files     `yaml:"files"`
+	Hook     hookEntry `yaml:"hook"`
 }
 
 type subject struct {
@@ -81,6 +85,7 @@ type config struct {
 	document
 	Wishes  []*wish // the domain credential first
 	Anchors []*anchorWish
+	IDevKey *keyURI       // of the manufacturer's certificate, if that is in the token
 	Look    time.Duration // how often the truststores are looked at
 }
 
@@ -107,14 +112,24 @@ func (d *document) complete(base string) (*config, error) {
 	if (d.IDevID.Cert == "") != (d.IDevID.Key == "") {
 		return nil, models.Errorf(models.KindInvalid, "idevid needs both a certificate and a key")
 	}
-	for _, path := range []*string{&d.CA, &d.StateDir, &d.SecretFile, &d.IDevID.Cert, &d.IDevID.Chain, &d.IDevID.Key, &d.Truststore} {
+	for _, path := range []*string{&d.CA, &d.StateDir, &d.SecretFile, &d.IDevID.Cert, &d.IDevID.Chain, &d.Truststore} {
 		absolute(path, base)
 	}
-	c := &config{document: *d}
-	entries := append([]certificate{{Name: domainDir, Key: d.Key, Files: d.Files, Hook: d.Hook}}, d.Certificates...)
+	if err := d.PKCS11.complete(base); err != nil {
+		return nil, err
+	}
+	idevKey, err := d.idevKey(base)
+	if err != nil {
+		return nil, err
+	}
+	c := &config{document: *d, IDevKey: idevKey}
+	entries := append([]certificate{{Name: domainDir, Key: d.Key, KeyStore: d.KeyStore, Files: d.Files, Hook: d.Hook}}, d.Certificates...)
 	for i, entry := range entries {
 		w, err := entry.wish(base, i == 0)
 		if err != nil {
+			return nil, err
+		}
+		if err := w.place(entry.KeyStore, d.PKCS11 != nil); err != nil {
 			return nil, err
 		}
 		if slices.ContainsFunc(c.Wishes, func(other *wish) bool { return other.Name == w.Name }) {
@@ -154,6 +169,50 @@ func (c *config) checkPaths() error {
 	return nil
 }
 
+// The values of key_store.
+const (
+	inFile   = "file"
+	inPKCS11 = "pkcs11"
+)
+
+// place decides where the key is to be: in the token, if the file names one and
+// the entry does not say otherwise.
+func (w *wish) place(chosen string, token bool) error {
+	w.InToken = chosen == inPKCS11 || chosen == "" && token
+	switch {
+	case chosen != "" && chosen != inFile && chosen != inPKCS11:
+		return models.Errorf(models.KindInvalid, "certificate %s: key_store is %q: write file or pkcs11", w.Name, chosen)
+	case w.InToken && !token:
+		return models.Errorf(models.KindInvalid, "certificate %s: key_store: pkcs11 needs the section pkcs11, which names the token: module, token, pin_file", w.Name)
+	case w.InToken && !slices.Contains(tokenAlgorithms, w.Key):
+		return models.Errorf(models.KindInvalid, "certificate %s: a token makes keys of the kinds %s; for %s write key_store: file", w.Name, tokenAlgorithms, w.Key)
+	case w.InToken && (w.Files.Key != "" || w.Files.Bundle != ""):
+		return models.Errorf(models.KindInvalid, "certificate %s: files.key and files.bundle have the private key, which does not leave the token: leave them out (files.key_uri tells programs where the key is), or write key_store: file", w.Name)
+	case !w.InToken && w.Files.KeyURI != "":
+		return models.Errorf(models.KindInvalid, "certificate %s: files.key_uri is for a key in a token; this one is in a file: write files.key", w.Name)
+	}
+	return nil
+}
+
+// idevKey reads where the key of the manufacturer's certificate is, if that is
+// in the token. The path of one in a file becomes absolute.
+func (d *document) idevKey(base string) (*keyURI, error) {
+	if !strings.HasPrefix(d.IDevID.Key, keyScheme) {
+		absolute(&d.IDevID.Key, base)
+		return nil, nil
+	}
+	u, err := parseKeyURI(d.IDevID.Key)
+	switch {
+	case err != nil:
+		return nil, models.Errorf(models.KindInvalid, "idevid: %s", models.PublicText(err))
+	case d.PKCS11 == nil:
+		return nil, models.Errorf(models.KindInvalid, "idevid: a key in a token needs the section pkcs11, which names the token: module, token, pin_file")
+	case u.Module != "" && u.Module != d.PKCS11.Module || !(&token{entry: d.PKCS11}).holds(u):
+		return nil, models.Errorf(models.KindInvalid, "idevid: the key is to be in the token of the section pkcs11, and its URI names another one")
+	}
+	return &u, nil
+}
+
 var goodName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // wish checks one entry.
@@ -178,7 +237,7 @@ func (e *certificate) wish(base string, domain bool) (*wish, error) {
 		}
 		w.SANs = append(w.SANs, canonical)
 	}
-	for _, path := range []*string{&w.Files.Key, &w.Files.Cert, &w.Files.Chain, &w.Files.FullChain, &w.Files.Bundle} {
+	for _, path := range []*string{&w.Files.Key, &w.Files.KeyURI, &w.Files.Cert, &w.Files.Chain, &w.Files.FullChain, &w.Files.Bundle} {
 		absolute(path, base)
 	}
 	var err error

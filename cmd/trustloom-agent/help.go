@@ -23,6 +23,7 @@ What it is to do stands in one file, by default ` + defaultConfig + `; flags go 
       key: EC-P256              # EC-P384, RSA-2048, RSA-3072, Ed25519 where the profile lets
       subject: {common_name: press-01.plant.example}
       sans: ["dns:press-01.plant.example", "ip:192.0.2.7"]
+      key_store: file           # also where there is a token (below): nginx reads key files
       files: {key: /etc/nginx/tls/key.pem, fullchain: /etc/nginx/tls/cert.pem}
       hook: {command: [nginx, -s, reload], timeout: 30s}
   truststores:                  # those that the domain names for its devices, looked at every 15 minutes
@@ -34,8 +35,17 @@ A device with a manufacturer's certificate names its files instead of device and
 
   idevid: {certificate: idevid.pem, chain: idevid-chain.pem, key: idevid.key}
 
+A device with a PKCS#11 token names it, and all keys are made in it, except those of entries with key_store: file:
+
+  pkcs11: {module: /usr/lib/softhsm/libsofthsm2.so, token: press-01, pin_file: pin}
+
+The PIN is in that file or in the environment (TRUSTLOOM_PIN). One that the token refuses is tried once and never again.
+The key of an idevid may be in the token, too: key: "pkcs11:token=press-01;object=IDevID". Programs find a key in the
+token by its URI (RFC 7512): files.key_uri, TRUSTLOOM_KEY_URI for the hook, and the KEY that status shows.
+
 Keys are made on the device and stay there. Key and certificate of one name are always in the folder
-STATE_DIR/NAME/current (key.pem, cert.pem, chain.pem, fullchain.pem, bundle.pem) and change together.`
+STATE_DIR/NAME/current (key.pem or key.uri, cert.pem, chain.pem, fullchain.pem, and bundle.pem of a key in a file) and
+change together.`
 
 const rootExample = `  trustloom-agent enroll --config agent.yaml
   trustloom-agent run --config agent.yaml
@@ -54,7 +64,8 @@ const enrollExample = `  trustloom-agent enroll --config agent.yaml
 
 const renewHelp = `Renew what is due, or all of it with --now, and end: for a timer of the system. A certificate is due at two thirds
 of its lifetime, up to a tenth of the lifetime earlier. A renewal has a new key, the same subject and the same
-alternative names. If the hook fails, the previous pair is put back and the hook is run again.`
+alternative names. If the hook fails, the previous pair is put back and the hook is run again. A key whose place has
+changed in the file (key_store, pkcs11) is renewed at once; a key in a token is destroyed when its successor is in use.`
 
 const renewExample = `  trustloom-agent renew --config agent.yaml
   trustloom-agent renew web --now --config agent.yaml`
@@ -65,7 +76,7 @@ that grow to five minutes, and stay short where little time is left. SIGTERM end
 const runExample = `  trustloom-agent run
   trustloom-agent run --config agent.yaml`
 
-const statusHelp = `Show what the device holds, until when, when it is renewed, and what went wrong last. The state is ok, missing,
+const statusHelp = `Show what the device holds, until when, when it is renewed, where its keys are, and what went wrong last. The state is ok, missing,
 waiting (for the server's decision), failing, overdue or expired; with any but ok the exit code is 1.`
 
 const statusExample = `  trustloom-agent status --config agent.yaml

@@ -29,9 +29,13 @@ type hook struct {
 
 // run runs the hook to its end. A signal to the agent does not end it: half a
 // change helps nobody, and its time is bounded.
-func (h *hook) run(ctx context.Context, name, event, dir string) error {
-	return h.start(ctx, dir, "TRUSTLOOM_CERTIFICATE="+name, "TRUSTLOOM_EVENT="+event,
-		"TRUSTLOOM_KEY_FILE="+filepath.Join(dir, linkCurrent, fileKey), "TRUSTLOOM_CERTIFICATE_FILE="+filepath.Join(dir, linkCurrent, fileFullChain))
+func (h *hook) run(ctx context.Context, name, event, dir, keyURI string) error {
+	key := "TRUSTLOOM_KEY_FILE=" + filepath.Join(dir, linkCurrent, fileKey)
+	if keyURI != "" {
+		key = "TRUSTLOOM_KEY_URI=" + keyURI
+	}
+	return h.start(ctx, dir, "TRUSTLOOM_CERTIFICATE="+name, "TRUSTLOOM_EVENT="+event, key,
+		"TRUSTLOOM_CERTIFICATE_FILE="+filepath.Join(dir, linkCurrent, fileFullChain))
 }
 
 // start is run with what the hook is told.
@@ -57,10 +61,10 @@ func (h *hook) start(ctx context.Context, dir string, told ...string) error {
 	return fmt.Errorf("%s: %w%s", h.Command[0], err, output.said())
 }
 
-// environment is the agent's own, without its secret and its test points.
+// environment is the agent's own, without its secrets and its test points.
 func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
-		return strings.HasPrefix(entry, secretVariable+"=") || strings.HasPrefix(entry, faultVariable+"=")
+		return strings.HasPrefix(entry, secretVariable+"=") || strings.HasPrefix(entry, pinVariable+"=") || strings.HasPrefix(entry, faultVariable+"=")
 	})
 }
 

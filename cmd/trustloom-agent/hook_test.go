@@ -25,7 +25,7 @@ func TestHooks(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := (&hook{Command: []string{"sh", "-c", tt.script}, Timeout: tt.timeout}).run(context.Background(), "web", "installed", t.TempDir())
+			err := (&hook{Command: []string{"sh", "-c", tt.script}, Timeout: tt.timeout}).run(context.Background(), "web", "installed", t.TempDir(), "")
 			switch {
 			case err == nil && tt.want != "":
 				t.Errorf("no error, want %q", tt.want)
@@ -38,25 +38,28 @@ func TestHooks(t *testing.T) {
 	}
 }
 
-func TestAHookKnowsWhatHappenedButNotTheSecret(t *testing.T) {
+func TestAHookKnowsWhatHappenedButNotTheSecrets(t *testing.T) {
 	t.Setenv(secretVariable, "s3cret")
+	t.Setenv(pinVariable, "s3cret")
 	dir := t.TempDir()
 	h := &hook{Command: []string{"sh", "-c", `env > seen`}, Timeout: time.Minute}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // a signal to the agent does not end the hook
-	if err := h.run(ctx, "web", "installed", dir); err != nil {
-		t.Fatal(err)
-	}
-	seen, err := os.ReadFile(filepath.Join(dir, "seen"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"TRUSTLOOM_CERTIFICATE=web", "TRUSTLOOM_EVENT=installed", "TRUSTLOOM_KEY_FILE=" + filepath.Join(dir, linkCurrent, fileKey)} {
-		if !strings.Contains(string(seen), want) {
-			t.Errorf("the hook does not know %s", want)
+	for uri, key := range map[string]string{"": "TRUSTLOOM_KEY_FILE=" + filepath.Join(dir, linkCurrent, fileKey), "pkcs11:id=%01": "TRUSTLOOM_KEY_URI=pkcs11:id=%01"} {
+		if err := h.run(ctx, "web", "installed", dir, uri); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if strings.Contains(string(seen), "s3cret") {
-		t.Error("the hook knows the secret")
+		seen, err := os.ReadFile(filepath.Join(dir, "seen"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"TRUSTLOOM_CERTIFICATE=web", "TRUSTLOOM_EVENT=installed", key} {
+			if !strings.Contains(string(seen), want) {
+				t.Errorf("the hook does not know %s", want)
+			}
+		}
+		if strings.Contains(string(seen), "s3cret") || strings.Count(string(seen), "TRUSTLOOM_KEY_") != 1 {
+			t.Errorf("the hook knows a secret, or a key that is elsewhere:\n%s", seen)
+		}
 	}
 }

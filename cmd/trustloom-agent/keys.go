@@ -13,11 +13,15 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
 )
 
 // keyMakers are the kinds of key that the agent makes.
@@ -44,32 +48,70 @@ func keyAlgorithms() (names []string) {
 	return names
 }
 
-// newKey makes a key and returns it with its PEM form (PKCS #8).
-func newKey(algorithm models.KeyAlgorithm) (crypto.Signer, []byte, error) {
+// tokenAlgorithms are those of them that tokens make.
+var tokenAlgorithms = []models.KeyAlgorithm{models.ECP256, models.ECP384, models.RSA2048, models.RSA3072}
+
+// keptKey is how a private key is kept: its PEM form (PKCS #8), or the URI of
+// an object in a token (RFC 7512), and never both.
+type keptKey struct {
+	PEM []byte
+	URI string
+}
+
+// files is what stands for the key in a folder.
+func (k keptKey) files() map[string][]byte {
+	if k.URI != "" {
+		return map[string][]byte{fileKeyURI: []byte(k.URI + "\n")}
+	}
+	return map[string][]byte{fileKey: k.PEM}
+}
+
+// readKey reads what stands for the key in a folder.
+func readKey(dir string) (keptKey, error) {
+	uri, err := os.ReadFile(filepath.Join(dir, fileKeyURI))
+	if err == nil {
+		return keptKey{URI: strings.TrimSpace(string(uri))}, nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return keptKey{}, err
+	}
+	content, err := os.ReadFile(filepath.Join(dir, fileKey))
+	return keptKey{PEM: content}, err
+}
+
+// newKey makes a key that is kept in a file.
+func newKey(algorithm models.KeyAlgorithm) (crypto.Signer, keptKey, error) {
 	key, err := keyMakers[algorithm]()
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a key: %w", err)
+		return nil, keptKey{}, fmt.Errorf("make a key: %w", err)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("encode the key: %w", err)
+		return nil, keptKey{}, fmt.Errorf("encode the key: %w", err)
 	}
-	return key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return key, keptKey{PEM: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})}, nil
+}
+
+// signerOf reads a key that the agent made.
+func signerOf(keyPEM []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(keyPEM)
+	if block == nil {
+		return nil, models.Errorf(models.KindInternal, "the key of the request is not in PEM")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	signer, ok := key.(crypto.Signer)
+	if err != nil || !ok {
+		return nil, models.Errorf(models.KindInternal, "the key of the request cannot be read").Because(err)
+	}
+	return signer, nil
 }
 
 // loadPair reads a certificate, more certificates of its chain if chainFile is
 // not empty, and its key.
 func loadPair(certFile, chainFile, keyFile string) (*tls.Certificate, error) {
-	certs, err := os.ReadFile(certFile)
+	certs, err := loadChain(certFile, chainFile)
 	if err != nil {
-		return nil, fmt.Errorf("read the certificate: %w", err)
-	}
-	if chainFile != "" {
-		chain, err := os.ReadFile(chainFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the chain: %w", err)
-		}
-		certs = append(append(certs, '\n'), chain...)
+		return nil, err
 	}
 	key, err := os.ReadFile(keyFile)
 	if err != nil {
@@ -80,4 +122,35 @@ func loadPair(certFile, chainFile, keyFile string) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("read %s and %s: %w", certFile, keyFile, err)
 	}
 	return &pair, nil
+}
+
+// loadChain reads the PEM files of a certificate and, if there is one, of its
+// chain.
+func loadChain(certFile, chainFile string) ([]byte, error) {
+	certs, err := os.ReadFile(certFile)
+	if err != nil || chainFile == "" {
+		return certs, err
+	}
+	chain, err := os.ReadFile(chainFile)
+	return append(append(certs, '\n'), chain...), err
+}
+
+// maxChain bounds the certificates of one chain.
+const maxChain = 20
+
+// loadKeyless reads a certificate whose key is elsewhere.
+func loadKeyless(certFile, chainFile string) (*tls.Certificate, error) {
+	content, err := loadChain(certFile, chainFile)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := pki.ParseCertificates(content, maxChain)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", certFile, err)
+	}
+	pair := &tls.Certificate{Leaf: chain[0]}
+	for _, cert := range chain {
+		pair.Certificate = append(pair.Certificate, cert.Raw)
+	}
+	return pair, nil
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -34,24 +35,20 @@ func (a *agent) obtain(ctx context.Context, h *holding, force bool) (time.Durati
 		return 0, fmt.Errorf("read the present pair: %w", err)
 	}
 	if name := h.store.refused(); name != "" {
-		if v, err := h.store.version(name); err == nil && v.Wish == h.digest() && a.now().Before(v.due()) {
+		if v, err := h.store.version(name); err == nil && v.Wish == h.digest() && a.placed(h, v.Key) && a.now().Before(v.due()) {
 			return 0, h.store.install(ctx, h.wish, name)
 		}
 	}
-	usable := current != nil && current.Wish == h.digest() && a.now().Before(current.leaf().NotAfter)
-	p, err := a.resumable(h, current, usable)
+	usable := current != nil && current.Wish == h.digest() && a.now().Before(current.leaf().NotAfter) && a.reachable(current.Key)
+	p, err := a.resumable(ctx, h, current, usable)
 	if err != nil {
 		return 0, err
 	}
 	if p == nil {
-		if usable && !force && a.now().Before(current.due()) {
+		if usable && !force && a.placed(h, current.Key) && a.now().Before(current.due()) {
 			return 0, nil
 		}
-		predecessor := current
-		if !usable {
-			predecessor = nil
-		}
-		if p, err = a.begin(h, predecessor); err != nil {
+		if p, err = a.begin(ctx, h, current, usable); err != nil {
 			return 0, err
 		}
 	}
@@ -59,30 +56,50 @@ func (a *agent) obtain(ctx context.Context, h *holding, force bool) (time.Durati
 }
 
 // resumable returns the pending request if it still makes sense.
-func (a *agent) resumable(h *holding, current *pair, usable bool) (*pending, error) {
+func (a *agent) resumable(ctx context.Context, h *holding, current *pair, usable bool) (*pending, error) {
 	p, err := h.store.asked()
 	if err != nil || p == nil {
 		return nil, err
 	}
 	renews := p.Predecessor != "" && usable && p.Predecessor == current.Name
-	if p.Wish == h.digest() && (renews || p.Predecessor == "") {
-		return p, nil
+	if p.Wish == h.digest() && (renews || p.Predecessor == "") && a.placed(h, p.Key) {
+		lost, err := a.lost(ctx, p.Key)
+		if err == nil && renews && !lost {
+			lost, err = a.lost(ctx, current.Key)
+		}
+		if err != nil || !lost {
+			return p, err
+		}
 	}
 	return nil, h.store.forget()
 }
 
-// begin makes a key and a request, and keeps both.
-func (a *agent) begin(h *holding, predecessor *pair) (*pending, error) {
-	key, keyPEM, err := newKey(h.Key)
+// begin makes a key and a request, and keeps both. The request renews the
+// current pair, if that is usable.
+func (a *agent) begin(ctx context.Context, h *holding, current *pair, usable bool) (*pending, error) {
+	if current != nil && !a.reachable(current.Key) {
+		a.log.Warn("the key of the certificate in use is in a token that the file does not name: a first certificate is asked for", "certificate", h.Name, "key", current.Key.URI)
+	}
+	if usable {
+		lost, err := a.lost(ctx, current.Key)
+		if err != nil {
+			return nil, err
+		}
+		if lost {
+			a.log.Warn("the key of the certificate in use is not in the token any more: a first certificate is asked for", "certificate", h.Name)
+			usable = false
+		}
+	}
+	key, kept, err := a.newKey(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	p := &pending{meta: meta{Wish: h.digest()}, KeyPEM: keyPEM}
-	if predecessor == nil {
+	p := &pending{meta: meta{Wish: h.digest()}, Key: kept}
+	if !usable {
 		p.Request, err = h.request(key)
 	} else {
-		p.Predecessor = predecessor.Name
-		p.Request, err = renewalRequest(predecessor.leaf(), key)
+		p.Predecessor = current.Name
+		p.Request, err = renewalRequest(current.leaf(), key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
@@ -90,9 +107,17 @@ func (a *agent) begin(h *holding, predecessor *pair) (*pending, error) {
 	return p, h.store.ask(p)
 }
 
+// newKey makes a key where the wish wants it.
+func (a *agent) newKey(ctx context.Context, h *holding) (crypto.Signer, keptKey, error) {
+	if h.InToken {
+		return h.store.newTokenKey(ctx, h.wish)
+	}
+	return newKey(h.Key)
+}
+
 // send asks the server and, if there is a certificate, installs it.
 func (a *agent) send(ctx context.Context, h *holding, p *pending, current *pair) (time.Duration, error) {
-	as, err := a.identity(h, p, current)
+	as, err := a.identity(ctx, h, p, current)
 	if err != nil {
 		return 0, err
 	}
@@ -101,12 +126,13 @@ func (a *agent) send(ctx context.Context, h *holding, p *pending, current *pair)
 		return 0, err
 	}
 	defer client.Close()
-	result, err := ask(ctx, client, p)
+	result, err := a.ask(ctx, client, p)
 	switch models.KindOf(err) {
 	case models.KindInvalid, models.KindDenied, models.KindConflict: // this request will not be answered otherwise
 		if forgotten := h.store.forget(); forgotten != nil {
 			return 0, forgotten
 		}
+		h.store.reap(ctx)
 	}
 	if err != nil {
 		return 0, err
@@ -122,9 +148,10 @@ func (a *agent) send(ctx context.Context, h *holding, p *pending, current *pair)
 // identity chooses how to authenticate: a renewal by what is renewed, an
 // application certificate by the domain credential, onboarding by the IDevID
 // or the secret.
-func (a *agent) identity(h *holding, p *pending, current *pair) (credential, error) {
+func (a *agent) identity(ctx context.Context, h *holding, p *pending, current *pair) (credential, error) {
 	if p.Predecessor != "" {
-		return credential{pair: current.Pair}, nil
+		pair, err := a.present(ctx, current)
+		return credential{pair: pair}, err
 	}
 	if h != a.domain() {
 		domain, err := a.domain().store.current()
@@ -134,10 +161,11 @@ func (a *agent) identity(h *holding, p *pending, current *pair) (credential, err
 		if domain == nil {
 			return credential{}, models.Errorf(models.KindUnavailable, "there is no domain credential yet: see its error")
 		}
-		return credential{pair: domain.Pair}, nil
+		pair, err := a.present(ctx, domain)
+		return credential{pair: pair}, err
 	}
 	if a.cfg.IDevID.Cert != "" {
-		pair, err := loadPair(a.cfg.IDevID.Cert, a.cfg.IDevID.Chain, a.cfg.IDevID.Key)
+		pair, err := a.idevid(ctx)
 		return credential{pair: pair}, err
 	}
 	secret, err := a.secret()
@@ -148,6 +176,23 @@ func (a *agent) identity(h *holding, p *pending, current *pair) (credential, err
 		return credential{}, models.Errorf(models.KindInvalid, "onboarding needs the device's name and its one-time secret (secret_file, or %s), or an IDevID", secretVariable)
 	}
 	return credential{username: a.cfg.Device, password: secret}, nil
+}
+
+// idevid returns the manufacturer's certificate with its key.
+func (a *agent) idevid(ctx context.Context) (*tls.Certificate, error) {
+	files := a.cfg.IDevID
+	if a.cfg.IDevKey == nil {
+		return loadPair(files.Cert, files.Chain, files.Key)
+	}
+	pair, err := loadKeyless(files.Cert, files.Chain)
+	if err != nil {
+		return nil, err
+	}
+	key, err := a.token.existing(ctx, *a.cfg.IDevKey)
+	if err != nil {
+		return nil, err
+	}
+	return withKey(pair, key)
 }
 
 // accept checks what was issued, keeps it with its key, and switches to it.
@@ -164,7 +209,7 @@ func (a *agent) accept(ctx context.Context, h *holding, p *pending, client *est.
 		return fmt.Errorf("write the truststore: %w", err)
 	}
 	m := meta{Wish: p.Wish, Predecessor: p.Predecessor, Obtained: a.now().UTC()}
-	content, err := versionFiles(m, p.KeyPEM, chain)
+	content, err := versionFiles(m, p.Key, chain)
 	if err != nil {
 		return err
 	}
@@ -183,16 +228,19 @@ func (a *agent) accept(ctx context.Context, h *holding, p *pending, client *est.
 }
 
 // versionFiles are the files of a version.
-func versionFiles(m meta, keyPEM []byte, chain []*x509.Certificate) (map[string][]byte, error) {
+func versionFiles(m meta, key keptKey, chain []*x509.Certificate) (map[string][]byte, error) {
 	encoded, err := json.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
 	full := pki.EncodePEM(chain...)
-	return map[string][]byte{
-		fileKey: keyPEM, fileCert: pki.EncodePEM(chain[0]), fileChain: pki.EncodePEM(chain[1:]...), fileFullChain: full,
-		fileBundle: append(bytes.Clone(keyPEM), full...), fileMeta: encoded,
-	}, nil
+	content := key.files()
+	content[fileCert], content[fileChain], content[fileFullChain] = pki.EncodePEM(chain[0]), pki.EncodePEM(chain[1:]...), full
+	content[fileMeta] = encoded
+	if key.URI == "" {
+		content[fileBundle] = append(bytes.Clone(key.PEM), full...)
+	}
+	return content, nil
 }
 
 // chainOf verifies that cert comes from the domain's CAs and returns it with

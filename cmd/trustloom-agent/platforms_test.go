@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -37,12 +38,32 @@ func TestTheAgentIsBuiltForEveryPlatform(t *testing.T) {
 			if finding := check(path); finding != "" {
 				t.Error(finding)
 			}
+			if platform == runtime.GOOS+"/"+runtime.GOARCH {
+				refusesTokens(t, path)
+			}
 			vet := exec.Command("go", "vet", ".") // the tests for that platform, too
 			vet.Env = environment
 			if out, err := vet.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// refusesTokens checks that an agent without cgo says what it cannot do, and
+// does everything else.
+func refusesTokens(t *testing.T, program string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "agent.yaml")
+	for section, want := range map[string]string{"pkcs11: {module: /m, token: t}": "CGO_ENABLED=1", "": "domain is missing"} {
+		if err := os.WriteFile(file, []byte("state_dir: state\n"+section+"\n"), filePerm); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(program, "status", "--config", file)
+		out, _ := cmd.CombinedOutput()
+		if code := map[bool]int{true: exitTrouble, false: exitUsage}[section == ""]; cmd.ProcessState.ExitCode() != code || !strings.Contains(string(out), want) {
+			t.Errorf("with %q it ended with %d, want %d, and said %q, want %q", section, cmd.ProcessState.ExitCode(), code, out, want)
+		}
 	}
 }
 

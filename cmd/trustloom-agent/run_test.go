@@ -29,7 +29,9 @@ func newAgent(t *testing.T, log *bytes.Buffer) *agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &agent{cfg: cfg, secret: func() (string, error) { return "s", nil }, log: slog.New(slog.NewTextHandler(log, nil)), now: time.Now, disk: disk{func(string) {}}}
+	a := &agent{cfg: cfg, secret: func() (string, error) { return "s", nil }, log: slog.New(slog.NewTextHandler(log, nil)), now: time.Now, disk: disk{func(string) {}}}
+	a.token = newCLI(log).token(cfg, a.log)
+	return a
 }
 
 func TestAServerThatIsAwayIsAskedAgainWithTheSameRequest(t *testing.T) {

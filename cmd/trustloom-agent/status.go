@@ -31,6 +31,7 @@ type report struct {
 	LastError    string    `json:"last_error,omitempty"`
 	LastErrorAt  time.Time `json:"last_error_at,omitzero"`
 	Folder       string    `json:"folder"`
+	Key          string    `json:"key,omitempty"` // file, or URI of the key in a token (RFC 7512)
 }
 
 func (c *cli) status() *cobra.Command {
@@ -93,12 +94,25 @@ func (c *cli) report(cfg *config) error {
 
 func (c *cli) table(all []report) error {
 	rows := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(rows, "NAME\tSTATE\tEXPIRES\tRENEWS\tSERIAL NUMBER\tLAST ERROR")
+	fmt.Fprintln(rows, "NAME\tSTATE\tEXPIRES\tRENEWS\tSERIAL NUMBER\tKEY\tLAST ERROR")
 	for _, r := range all {
-		fmt.Fprintf(rows, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.State, orElse(when(r.NotAfter), "-"), orElse(when(r.RenewsAt), "-"),
-			orElse(r.SerialNumber, "-"), orElse(printable(r.LastError), "-"))
+		fmt.Fprintf(rows, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.State, orElse(when(r.NotAfter), "-"), orElse(when(r.RenewsAt), "-"),
+			orElse(r.SerialNumber, "-"), orElse(keyPlace(r.Key), "-"), orElse(printable(r.LastError), "-"))
 	}
 	return rows.Flush()
+}
+
+// keyPlace is a shorter word for where a key is.
+func keyPlace(key string) string {
+	u, err := parseKeyURI(key)
+	switch {
+	case key == "":
+		return ""
+	case err != nil:
+		return inFile
+	}
+	u.ID = nil // its label is one of its own, too
+	return u.String()
 }
 
 func (c *cli) trustTable(all []trustReport) error {
@@ -134,6 +148,7 @@ func reportOn(w *wish, dir string, now time.Time) (report, error) {
 	if v != nil {
 		leaf := v.leaf()
 		r.State, r.Subject, r.SANs, r.SerialNumber = "ok", leaf.Subject.String(), pki.SANs(leaf), pki.SerialHex(leaf.SerialNumber)
+		r.Key = orElse(v.Key.URI, filepath.Join(r.Folder, fileKey))
 		r.NotAfter, r.RenewsAt = leaf.NotAfter.UTC(), v.due().UTC().Truncate(time.Second)
 	}
 	switch {

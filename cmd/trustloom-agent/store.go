@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -20,16 +21,19 @@ import (
 //	v000001/  a version: key and certificate belong together and never change
 //	current   which version is in use; replaced in one step
 //	pending/  a key whose request is under way, and the request
+//	made/     the URIs of keys that were made in a token, and not destroyed yet
 //	change    the journal of a switch that is not confirmed
 //	refused   the version that the hook refused, and nothing newer
 //	status    what happened last, for 'status' and the pause after failures
 const (
 	linkCurrent   = "current"
 	dirPending    = "pending"
+	dirMade       = "made"
 	fileChange    = "change.json"
 	fileRefused   = "refused"
 	fileStatus    = "status.json"
 	fileKey       = "key.pem"
+	fileKeyURI    = "key.uri"
 	fileCert      = "cert.pem"
 	fileChain     = "chain.pem"
 	fileFullChain = "fullchain.pem"
@@ -65,14 +69,16 @@ type meta struct {
 // pending is a request that was made, and perhaps sent.
 type pending struct {
 	meta
-	KeyPEM  []byte
+	Key     keptKey
 	Request []byte
 }
 
-// pair is a version: a key and the certificate for it.
+// pair is a version: a key and the certificate for it. For a key in a token
+// the Pair has no key; present gets it.
 type pair struct {
 	meta
 	Name string
+	Key  keptKey
 	Pair *tls.Certificate
 }
 
@@ -85,8 +91,9 @@ func (v *pair) due() time.Time { return renewalDue(v.leaf(), v.Obtained) }
 // store keeps one credential. Its methods are used by one process at a time.
 type store struct {
 	disk
-	dir string
-	now func() time.Time
+	dir   string
+	now   func() time.Time
+	token *token // where keys are made that are not in files; nil: nowhere
 }
 
 func openStore(dir string, now func() time.Time, fault func(string)) (*store, error) {
@@ -113,7 +120,15 @@ func (s *store) current() (*pair, error) {
 func (s *store) version(name string) (*pair, error) {
 	v := &pair{Name: name}
 	var err error
-	if v.Pair, err = loadPair(s.path(name, fileFullChain), "", s.path(name, fileKey)); err != nil {
+	if v.Key, err = readKey(s.path(name)); err != nil {
+		return nil, err
+	}
+	if v.Key.URI != "" {
+		v.Pair, err = loadKeyless(s.path(name, fileFullChain), "")
+	} else {
+		v.Pair, err = loadPair(s.path(name, fileFullChain), "", s.path(name, fileKey))
+	}
+	if err != nil {
 		return nil, err
 	}
 	return v, readJSON(s.path(name, fileMeta), &v.meta)
@@ -129,8 +144,9 @@ func (s *store) ask(p *pending) error {
 	if err != nil {
 		return err
 	}
-	err = s.writeFolder(s.path(dirPending), map[string][]byte{fileKey: p.KeyPEM, fileRequest: p.Request, fileMeta: encoded})
-	if err != nil {
+	content := p.Key.files()
+	content[fileRequest], content[fileMeta] = p.Request, encoded
+	if err := s.writeFolder(s.path(dirPending), content); err != nil {
 		return fmt.Errorf("keep the request: %w", err)
 	}
 	s.fault(faultPending)
@@ -144,7 +160,7 @@ func (s *store) asked() (*pending, error) {
 	}
 	p := &pending{}
 	var errKey, errRequest error
-	p.KeyPEM, errKey = os.ReadFile(s.path(dirPending, fileKey))
+	p.Key, errKey = readKey(s.path(dirPending))
 	p.Request, errRequest = os.ReadFile(s.path(dirPending, fileRequest))
 	return p, errors.Join(errKey, errRequest, readJSON(s.path(dirPending, fileMeta), &p.meta))
 }
@@ -204,8 +220,10 @@ func (s *store) versions() ([]string, error) {
 	return names, nil
 }
 
-// tidy removes versions that nothing refers to, except the one before keep.
-func (s *store) tidy() error {
+// tidy removes versions that nothing refers to, except the one before keep:
+// programs may have its files open. A key in a token is nobody's file, and
+// whoever moves a key into a token wants it nowhere else: there, keep is alone.
+func (s *store) tidy(ctx context.Context) error {
 	names, err := s.versions()
 	if err != nil {
 		return err
@@ -215,7 +233,7 @@ func (s *store) tidy() error {
 		return err
 	}
 	keep := []string{now, s.refused()}
-	if i := slices.Index(names, now); i > 0 {
+	if i := slices.Index(names, now); i > 0 && !exists(s.path(now, fileKeyURI)) {
 		keep = append(keep, names[i-1])
 	}
 	for _, name := range names {
@@ -224,7 +242,9 @@ func (s *store) tidy() error {
 			s.fault("remove " + name)
 		}
 	}
-	return errors.Join(err, sweep(s.dir))
+	err = errors.Join(err, sweep(s.dir))
+	s.reap(ctx)
+	return err
 }
 
 // refused returns the version that the hook refused, "" if there is none.

@@ -10,8 +10,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/big"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,13 +41,18 @@ type bench struct {
 	cutAt string
 }
 
-func newBench(t *testing.T) *bench {
+// newBench is one with keys in files, or in a token that was prepared.
+func newBench(t *testing.T, in ...*token) *bench {
 	t.Helper()
 	dir := t.TempDir()
 	b := &bench{t: t, wish: &wish{Name: "web", Key: models.ECP256, Files: files{
 		Key: filepath.Join(dir, "out-key.pem"), FullChain: filepath.Join(dir, "out-full.pem"), Cert: filepath.Join(dir, "out-cert.pem"),
 		Chain: filepath.Join(dir, "out-chain.pem"), Bundle: filepath.Join(dir, "out-bundle.pem"),
 	}}}
+	if len(in) > 0 {
+		b.wish.Name, b.wish.InToken = fmt.Sprintf("web-%08x", mathrand.Uint32()), true // nobody else's in this token
+		b.wish.Files.Key, b.wish.Files.Bundle, b.wish.Files.KeyURI = "", "", filepath.Join(dir, "out-key.uri")
+	}
 	var err error
 	b.store, err = openStore(filepath.Join(dir, "web"), time.Now, func(point string) {
 		if point == b.cutAt {
@@ -54,6 +61,9 @@ func newBench(t *testing.T) *bench {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(in) > 0 {
+		b.store.token = in[0]
 	}
 	return b
 }
@@ -85,7 +95,10 @@ func (b *bench) change(serial int64) (err error) {
 // issue makes a key and a certificate with this serial number.
 func (b *bench) issue(serial int64) (*pending, map[string][]byte) {
 	b.t.Helper()
-	key, keyPEM, err := newKey(models.ECP256)
+	key, kept, err := newKey(models.ECP256)
+	if b.wish.InToken {
+		key, kept, err = b.store.newTokenKey(context.Background(), b.wish)
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -99,11 +112,11 @@ func (b *bench) issue(serial int64) (*pending, map[string][]byte) {
 		b.t.Fatal(err)
 	}
 	m := meta{Wish: b.wish.digest(), Obtained: time.Now()}
-	content, err := versionFiles(m, keyPEM, []*x509.Certificate{cert})
+	content, err := versionFiles(m, kept, []*x509.Certificate{cert})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return &pending{meta: m, KeyPEM: keyPEM, Request: []byte("request")}, content
+	return &pending{meta: m, Key: kept, Request: []byte("request")}, content
 }
 
 // serial checks that key and certificate in use fit, where the agent keeps
@@ -120,14 +133,17 @@ func (b *bench) serial(shown bool) int64 {
 	if !shown {
 		return v.leaf().SerialNumber.Int64()
 	}
-	pair, err := tls.LoadX509KeyPair(b.wish.Files.FullChain, b.wish.Files.Key)
+	pair, err := b.pair()
 	if err != nil {
-		b.t.Fatalf("the files for others are no pair: %v", err)
+		b.t.Fatalf("what others see is no pair: %v", err)
 	}
 	if got, want := pair.Leaf.SerialNumber.Int64(), v.leaf().SerialNumber.Int64(); got != want {
 		b.t.Errorf("others see certificate %d, in use is %d", got, want)
 	}
 	for name, path := range b.wish.Files.byContent() {
+		if path == "" {
+			continue
+		}
 		used, errUsed := os.ReadFile(b.store.path(v.Name, name))
 		if content, err := os.ReadFile(path); err != nil || errUsed != nil || !bytes.Equal(content, used) {
 			b.t.Errorf("%s is not that of certificate %d (%v, %v)", filepath.Base(path), v.leaf().SerialNumber, err, errUsed)
@@ -136,17 +152,42 @@ func (b *bench) serial(shown bool) int64 {
 	return v.leaf().SerialNumber.Int64()
 }
 
+// pair is what other programs find.
+func (b *bench) pair() (*tls.Certificate, error) {
+	if !b.wish.InToken {
+		return loadPair(b.wish.Files.FullChain, "", b.wish.Files.Key)
+	}
+	uri, err := os.ReadFile(b.wish.Files.KeyURI)
+	if err != nil {
+		return nil, err
+	}
+	key, err := b.store.token.signer(context.Background(), string(uri))
+	if err != nil {
+		return nil, err
+	}
+	pair, err := loadKeyless(b.wish.Files.FullChain, "")
+	if err != nil {
+		return nil, err
+	}
+	return withKey(pair, key)
+}
+
 // restart does what the next start does after a power cut.
 func (b *bench) restart() error {
 	b.cutAt = ""
+	if b.wish.InToken {
+		b.store.token.close()
+	}
 	return b.store.recover(context.Background(), b.wish)
 }
 
-func TestAPowerCutAtEveryStepLeavesAUsablePair(t *testing.T) {
-	switched := map[string]bool{faultSwitched: true, faultPublished: true, faultHooked: true, faultConfirmed: true}
-	for _, point := range changePoints {
+func TestAPowerCutAtEveryStepLeavesAUsablePair(t *testing.T) { cutsOfAChange(t, changePoints) }
+
+func cutsOfAChange(t *testing.T, points []string, in ...*token) {
+	switched := map[string]bool{faultSwitched: true, faultPublished: true, faultHooked: true, faultConfirmed: true, faultDestroyed: true}
+	for _, point := range points {
 		t.Run(point, func(t *testing.T) {
-			b := newBench(t)
+			b := newBench(t, in...)
 			if err := b.change(1); err != nil {
 				t.Fatal(err)
 			}
@@ -164,8 +205,9 @@ func TestAPowerCutAtEveryStepLeavesAUsablePair(t *testing.T) {
 			if got, want := b.serial(true), map[bool]int64{false: 1, true: 2}[announced]; got != want {
 				t.Errorf("after the restart certificate %d is in use, want %d", got, want)
 			}
-			if p, err := b.store.asked(); err != nil || (p == nil) != announced {
-				t.Errorf("the pending request after the restart: %v, %v; want one: %t", p, err, !announced)
+			early := point == faultNoted || point == faultMade
+			if p, err := b.store.asked(); err != nil || (p == nil) != (announced || early) {
+				t.Errorf("the pending request after the restart: %v, %v; want one: %t", p, err, !announced && !early)
 			}
 			if err := b.change(3); err != nil || b.serial(true) != 3 {
 				t.Errorf("the next change: %v, certificate %d", err, b.serial(true))
@@ -175,10 +217,12 @@ func TestAPowerCutAtEveryStepLeavesAUsablePair(t *testing.T) {
 	}
 }
 
-func TestAPowerCutDuringTheFirstCertificate(t *testing.T) {
-	for _, point := range changePoints {
+func TestAPowerCutDuringTheFirstCertificate(t *testing.T) { cutsOfTheFirst(t, changePoints) }
+
+func cutsOfTheFirst(t *testing.T, points []string, in ...*token) {
+	for _, point := range points {
 		t.Run(point, func(t *testing.T) {
-			b := newBench(t)
+			b := newBench(t, in...)
 			b.cutAt = point
 			if err := b.change(1); err == nil {
 				t.Fatalf("the change did not reach %s", point)
@@ -195,10 +239,12 @@ func TestAPowerCutDuringTheFirstCertificate(t *testing.T) {
 	}
 }
 
-func TestARefusingHookBringsThePreviousPairBack(t *testing.T) {
+func TestARefusingHookBringsThePreviousPairBack(t *testing.T) { cutsOfARefusal(t) }
+
+func cutsOfARefusal(t *testing.T, in ...*token) {
 	for _, point := range append([]string{"nowhere"}, refusedPoints...) {
 		t.Run("cut at "+point, func(t *testing.T) {
-			b := newBench(t)
+			b := newBench(t, in...)
 			if err := b.change(1); err != nil {
 				t.Fatal(err)
 			}
@@ -270,8 +316,8 @@ func TestAForeignFileIsNotReplaced(t *testing.T) {
 func (b *bench) clean() {
 	b.t.Helper()
 	names, err := b.store.versions()
-	if err != nil || len(names) > 2 {
-		b.t.Errorf("versions kept: %q (%v), want two at most", names, err)
+	if most := map[bool]int{false: 2, true: 1}[b.wish.InToken]; err != nil || len(names) > most {
+		b.t.Errorf("versions kept: %q (%v), want %d at most", names, err, most)
 	}
 	err = filepath.WalkDir(b.store.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

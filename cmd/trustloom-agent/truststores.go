@@ -225,6 +225,10 @@ func (t *trusts) get(ctx context.Context, path string, limit int64, tag string) 
 	if err != nil || domain == nil {
 		return nil, models.Errorf(models.KindUnavailable, "there is no domain credential yet: see its error").Because(err)
 	}
+	pair, err := a.present(ctx, domain)
+	if err != nil {
+		return nil, err
+	}
 	target := strings.TrimSuffix(a.cfg.Server, "/") + "/api/v1/enroll/" + url.PathEscape(a.cfg.Domain) + "/truststores" + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
@@ -237,7 +241,7 @@ func (t *trusts) get(ctx context.Context, path string, limit int64, tag string) 
 		request.Header.Set("If-None-Match", tag)
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: a.roots, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		return domain.Pair, nil
+		return pair, nil
 	}}}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Timeout: exchangeTimeout, Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

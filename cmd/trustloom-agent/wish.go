@@ -26,6 +26,7 @@ type wish struct {
 	Name    string
 	Profile string
 	Key     models.KeyAlgorithm
+	InToken bool // where the key is to be; else in a file
 	Subject models.Name
 	SANs    []string // "dns:a" "ip:192.0.2.1" "uri:…" "email:…"
 	Files   files
@@ -35,6 +36,7 @@ type wish struct {
 // files are paths at which other programs find the pair.
 type files struct {
 	Key       string `yaml:"key"`
+	KeyURI    string `yaml:"key_uri"`
 	Cert      string `yaml:"certificate"`
 	Chain     string `yaml:"chain"`
 	FullChain string `yaml:"fullchain"`
@@ -43,7 +45,7 @@ type files struct {
 
 // byContent maps the files of a version to the paths that are wanted.
 func (f files) byContent() map[string]string {
-	return map[string]string{fileKey: f.Key, fileCert: f.Cert, fileChain: f.Chain, fileFullChain: f.FullChain, fileBundle: f.Bundle}
+	return map[string]string{fileKey: f.Key, fileKeyURI: f.KeyURI, fileCert: f.Cert, fileChain: f.Chain, fileFullChain: f.FullChain, fileBundle: f.Bundle}
 }
 
 // digest identifies what is asked for: another digest needs another

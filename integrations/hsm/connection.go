@@ -101,7 +101,7 @@ func (s *PKCS11) acquireLocked(stale *connection) (*connection, chan struct{}, e
 	}
 	if rest := s.lastTry.Add(s.cfg.ReopenInterval).Sub(s.cfg.Now()); !s.lastTry.IsZero() && rest > 0 {
 		return nil, nil, models.Errorf(models.KindUnavailable,
-			"the PKCS#11 token %q does not work; it is tried again soon", s.cfg.TokenLabel).After(rest).Because(s.lastErr)
+			"the PKCS#11 token %q does not work; it is tried again soon", s.cfg.name()).After(rest).Because(s.lastErr)
 	}
 	s.lastTry = s.cfg.Now()
 	s.opening = make(chan struct{})
@@ -148,7 +148,7 @@ func (s *PKCS11) refuse(err error) {
 	}
 	s.refused = models.Errorf(models.KindUnavailable,
 		"the PKCS#11 token %q refused the PIN; it was tried once and is not tried again before a restart with the right PIN",
-		s.cfg.TokenLabel).Because(err)
+		s.cfg.name()).Because(err)
 	s.cfg.Logger.Error("PKCS#11 token refused the PIN; correct it and restart", "error", err)
 }
 
@@ -163,6 +163,7 @@ func (s *PKCS11) configure(sessions int) (token *crypto11.Context, err error) {
 	token, err = crypto11.Configure(&crypto11.Config{
 		Path:            s.cfg.Module,
 		TokenLabel:      s.cfg.TokenLabel,
+		SlotNumber:      s.cfg.Slot,
 		Pin:             s.cfg.PIN,
 		MaxSessions:     sessions,
 		PoolWaitTimeout: poolWait,

@@ -86,7 +86,7 @@ func (s *PKCS11) Import(ctx context.Context, id string, key crypto.Signer) error
 	})
 	if isUnsupported(err) {
 		return models.Errorf(models.KindInvalid, "the PKCS#11 token %q does not take this key from outside; create the CA with its key in the token, and have its request signed instead",
-			s.cfg.TokenLabel).Because(err)
+			s.cfg.name()).Because(err)
 	}
 	return err
 }
@@ -98,7 +98,7 @@ type attributes = []*pkcs11.Attribute
 func objects(id string, key crypto.Signer) (public, private attributes, err error) {
 	names := attributes{
 		pkcs11.NewAttribute(pkcs11.CKA_ID, []byte(id)),
-		pkcs11.NewAttribute(pkcs11.CKA_LABEL, []byte(labelPrefix+id)),
+		pkcs11.NewAttribute(pkcs11.CKA_LABEL, []byte(Label(id))),
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
 	}
 	public = append(public, names...)
@@ -264,8 +264,11 @@ func (s *PKCS11) direct(ctx context.Context, conn *connection, do func(*pkcs11.C
 	return do(module, session)
 }
 
-// slot finds the token by its label.
+// slot finds the token.
 func (s *PKCS11) slot(module *pkcs11.Ctx) (uint, error) {
+	if s.cfg.Slot != nil {
+		return uint(*s.cfg.Slot), nil
+	}
 	slots, err := module.GetSlotList(true)
 	if err != nil {
 		return 0, fmt.Errorf("list slots: %w", err)

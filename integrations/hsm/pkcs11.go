@@ -18,6 +18,7 @@ import (
 type PKCS11Config struct {
 	Module     string // path of the token's PKCS #11 library
 	TokenLabel string
+	Slot       *int   // where the token is, for one that has no label of its own; instead of TokenLabel
 	PIN        string // of the user, CKU_USER
 
 	// MaxSessions bounds the sessions held with the token, 3 or more; 0 means
@@ -47,7 +48,15 @@ const (
 
 // String leaves the PIN out.
 func (c PKCS11Config) String() string {
-	return fmt.Sprintf("token %q by %s", c.TokenLabel, c.Module)
+	return fmt.Sprintf("token %q by %s", c.name(), c.Module)
+}
+
+// name is what the token is called in messages.
+func (c PKCS11Config) name() string {
+	if c.Slot != nil {
+		return fmt.Sprintf("in slot %d", *c.Slot)
+	}
+	return c.TokenLabel
 }
 
 func (c PKCS11Config) withDefaults() (PKCS11Config, error) {
@@ -63,10 +72,12 @@ func (c PKCS11Config) withDefaults() (PKCS11Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	c.Logger = c.Logger.With("token", c.TokenLabel)
+	c.Logger = c.Logger.With("token", c.name())
 	switch {
-	case c.TokenLabel == "":
+	case c.TokenLabel == "" && c.Slot == nil:
 		return c, models.Errorf(models.KindInvalid, "the PKCS#11 key store has no token label")
+	case c.TokenLabel != "" && c.Slot != nil:
+		return c, models.Errorf(models.KindInvalid, "the PKCS#11 key store is to find its token by its label or by its slot, not by both")
 	case c.MaxSessions < minSessions:
 		return c, models.Errorf(models.KindInvalid, "the PKCS#11 key store needs %d sessions or more, not %d", minSessions, c.MaxSessions)
 	}
@@ -176,7 +187,7 @@ func (s *PKCS11) Signer(ctx context.Context, id string) (crypto.Signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &tokenSigner{store: s, id: id, public: key.Public()}, nil
+		return &tokenSigner{store: s, id: id, locate: s.locate, public: key.Public()}, nil
 	})
 }
 

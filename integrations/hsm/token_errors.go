@@ -32,6 +32,11 @@ func isPINError(err error) bool {
 		pkcs11.CKR_PIN_INVALID, pkcs11.CKR_PIN_LEN_RANGE)
 }
 
+// PINRefused reports whether an error of a PKCS11 store comes from its token
+// having refused the PIN. Whoever opens the store anew with the same PIN brings
+// the token closer to locking itself.
+func PINRefused(err error) bool { return isPINError(err) }
+
 // isBusy reports that all sessions are in use.
 func isBusy(err error) bool {
 	return errors.Is(err, pool.ErrTimeout) ||
@@ -77,23 +82,23 @@ func (s *PKCS11) translate(err error) error {
 		return err
 	case isBusy(err):
 		return models.Errorf(models.KindUnavailable, "all sessions of the PKCS#11 token %q are in use",
-			s.cfg.TokenLabel).After(time.Second).Because(err)
+			s.cfg.name()).After(time.Second).Because(err)
 	case isUnsupported(err):
-		return models.Errorf(models.KindInvalid, "the PKCS#11 token %q cannot do this", s.cfg.TokenLabel).Because(err)
+		return models.Errorf(models.KindInvalid, "the PKCS#11 token %q cannot do this", s.cfg.name()).Because(err)
 	case errors.Is(err, errWrongSignature):
-		return models.Errorf(models.KindInternal, "the PKCS#11 token %q signs wrongly", s.cfg.TokenLabel).Because(err)
+		return models.Errorf(models.KindInternal, "the PKCS#11 token %q signs wrongly", s.cfg.name()).Because(err)
 	case isFull(err):
-		return models.Errorf(models.KindUnavailable, "the PKCS#11 token %q takes no more keys", s.cfg.TokenLabel).Because(err)
+		return models.Errorf(models.KindUnavailable, "the PKCS#11 token %q takes no more keys", s.cfg.name()).Because(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return models.Errorf(models.KindUnavailable, "the key store was not given the time it needs").Because(err)
 	case isPINError(err), errors.Is(err, errAway), s.lost(&connection{}, err):
 		return s.unavailable(err)
 	default:
-		return models.Errorf(models.KindInternal, "the PKCS#11 token %q failed", s.cfg.TokenLabel).Because(err)
+		return models.Errorf(models.KindInternal, "the PKCS#11 token %q failed", s.cfg.name()).Because(err)
 	}
 }
 
 func (s *PKCS11) unavailable(err error) error {
 	return models.Errorf(models.KindUnavailable, "the PKCS#11 token %q does not work at the moment",
-		s.cfg.TokenLabel).After(s.cfg.ReopenInterval).Because(err)
+		s.cfg.name()).After(s.cfg.ReopenInterval).Because(err)
 }

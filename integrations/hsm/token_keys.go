@@ -25,18 +25,31 @@ const (
 	ensureWait  = 20 * time.Millisecond
 )
 
+// Label returns the CKA_LABEL of the key that a PKCS11 store makes under id;
+// its CKA_ID is id itself.
+func Label(id string) string { return labelPrefix + id }
+
 var (
 	errAmbiguous = errors.New("its CKA_ID and CKA_LABEL do not lead to one key")
 	errHalves    = errors.New("its private and its public half do not belong together")
 )
 
-// find returns the key called id after it has proved, once per connection,
-// that its two halves belong together; KindNotFound if there is none.
+// locator finds the one key that a name stands for; KindNotFound if there is
+// none, and any doubt is an error.
+type locator func(ctx context.Context, c *connection, name string) (crypto11.Signer, error)
+
+// find returns the key called id.
 func (s *PKCS11) find(ctx context.Context, c *connection, id string) (crypto11.Signer, error) {
+	return s.prove(ctx, c, id, s.locate)
+}
+
+// prove returns the key that locate finds after it has proved, once per
+// connection, that its two halves belong together.
+func (s *PKCS11) prove(ctx context.Context, c *connection, id string, locate locator) (crypto11.Signer, error) {
 	if key, ok := c.cached(id); ok {
 		return key, nil
 	}
-	key, err := s.locate(ctx, c, id)
+	key, err := locate(ctx, c, id)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +87,7 @@ func (s *PKCS11) locate(ctx context.Context, c *connection, id string) (crypto11
 	if found > 1 {
 		return nil, s.doubt(id, errAmbiguous)
 	}
-	pairs, err := c.token.FindKeyPairs([]byte(id), []byte(labelPrefix+id))
+	pairs, err := c.token.FindKeyPairs([]byte(id), []byte(Label(id)))
 	if err != nil {
 		return nil, fmt.Errorf("find key %s: %w", id, err)
 	}
@@ -91,7 +104,7 @@ func (s *PKCS11) count(c *connection, id string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("find key %s: %w", id, err)
 	}
-	byLabel, err := c.token.FindPrivateKeys(nil, []byte(labelPrefix+id))
+	byLabel, err := c.token.FindPrivateKeys(nil, []byte(Label(id)))
 	if err != nil {
 		return 0, fmt.Errorf("find key %s: %w", id, err)
 	}
@@ -100,7 +113,7 @@ func (s *PKCS11) count(c *connection, id string) (int, error) {
 
 func (s *PKCS11) doubt(id string, err error) error {
 	return models.Errorf(models.KindInternal, "the PKCS#11 token %q does not hold exactly one key %q",
-		s.cfg.TokenLabel, id).Because(err)
+		s.cfg.name(), id).Because(err)
 }
 
 // lockKey keeps others from making or destroying the key called id: those in
@@ -187,7 +200,7 @@ func (s *PKCS11) make(c *connection, id string, row algorithm) (crypto11.Signer,
 // templates describes the two halves of a new key: it stays in the token, and
 // it signs. Tokens and crypto11 would let it decrypt and unwrap as well.
 func templates(id string) (public, private crypto11.AttributeSet, err error) {
-	public, err = crypto11.NewAttributeSetWithIDAndLabel([]byte(id), []byte(labelPrefix+id))
+	public, err = crypto11.NewAttributeSetWithIDAndLabel([]byte(id), []byte(Label(id)))
 	if err != nil {
 		return nil, nil, err
 	}

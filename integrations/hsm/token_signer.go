@@ -22,6 +22,7 @@ const maxWrongSignatures = 3
 type tokenSigner struct {
 	store  *PKCS11
 	id     string
+	locate locator
 	public crypto.PublicKey
 }
 
@@ -39,7 +40,7 @@ func (k *tokenSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (
 		return nil, err
 	}
 	return call(context.Background(), k.store, signWait, func(ctx context.Context, c *connection) ([]byte, error) {
-		key, err := k.store.find(ctx, c, k.id)
+		key, err := k.store.prove(ctx, c, k.id, k.locate)
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +52,7 @@ func (k *tokenSigner) sign(key crypto11.Signer, digest []byte, opts crypto.Signe
 	public, ok := k.public.(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !public.Equal(key.Public()) {
 		return nil, models.Errorf(models.KindInternal, "the PKCS#11 token %q holds another key under the name %q than before",
-			k.store.cfg.TokenLabel, k.id)
+			k.store.cfg.name(), k.id)
 	}
 	signature, err := key.Sign(nil, digest, opts)
 	if err != nil {
@@ -125,5 +126,5 @@ func (s *PKCS11) checkQuarantine(id string) error {
 		return nil
 	}
 	return models.Errorf(models.KindInternal, "key %q is out of use: the PKCS#11 token %q signed wrongly with it %d times in a row",
-		id, s.cfg.TokenLabel, maxWrongSignatures).Because(errors.New("look at the token, then restart"))
+		id, s.cfg.name(), maxWrongSignatures).Because(errors.New("look at the token, then restart"))
 }

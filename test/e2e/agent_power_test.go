@@ -132,6 +132,10 @@ func (a *agentDevice) cutAt(step, code int, args ...string) string {
 // predecessor only, and that nothing is left over of what was interrupted.
 func (a *agentDevice) noOrphans() {
 	a.t.Helper()
+	if a.token != nil {
+		a.noKeysLeft()
+		return
+	}
 	keys := map[string]map[string]bool{} // credential -> folder
 	err := filepath.WalkDir(a.dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || strings.HasPrefix(entry.Name(), ".trustloom-tmp-") || entry.Name() == "pending" || entry.Name() == "change.json" {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/trustloom/trustloom/api"
+	"github.com/trustloom/trustloom/integrations/hsm"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/test/fixture/running"
 )
@@ -40,6 +41,7 @@ var agentProgram = sync.OnceValues(func() (string, error) {
 type agentDevice struct {
 	*device
 	program string
+	token   *hsm.PKCS11Config // where its keys are; nil: in files
 }
 
 // withAgent gives a device the agent and its file. The hook does as the file
@@ -115,6 +117,9 @@ func (a *agentDevice) pair(name string) (tls.Certificate, error) {
 // it, after OpenSSL has verified it.
 func (a *agentDevice) serial() string {
 	a.t.Helper()
+	if a.token != nil {
+		return a.tokenSerial()
+	}
 	shown, err := tls.LoadX509KeyPair(a.path("web.pem"), a.path("web.key"))
 	if err != nil {
 		a.t.Fatal(err)
@@ -164,6 +169,7 @@ func TestAgent(t *testing.T) {
 	t.Run("onboarding and renewal", func(t *testing.T) { onboardAndRenew(t, a) })
 	t.Run("hook refuses", func(t *testing.T) { hookRefuses(t, a) })
 	t.Run("power cuts", func(t *testing.T) { powerCuts(t, p) })
+	t.Run("keys in tokens", func(t *testing.T) { keysInTokens(t, p) })
 	t.Run("manufacturer's certificate", func(t *testing.T) {
 		d := newDevice(t, p)
 		d.manufacture("acme", "SN-4711")
