@@ -61,11 +61,15 @@ type Enrollment struct {
 	Sender      Sender
 	Peer        Peer
 	CertReqID   int      // 0, or -1 for p10cr (RFC 9483 §4.1.4)
-	Request     *pki.CSR // names, extensions and key that are asked for; no key: Generate
-	Generate    bool     // central key generation (RFC 9483 §4.1.6)
-	Proof       Proof
-	OldCert     *CertID // kur: oldCertId control, if the client sent it
-	Implicit    bool    // implicitConfirm was asked for
+	Request     *pki.CSR // names, extensions and key that are asked for
+	// Generate asks for a key that is made here (RFC 9483 §4.1.6). Request has
+	// no public key then (pki.ParseKeylessTemplate). The key goes out encrypted
+	// to the sender, signed by the Protector, whose certificate needs the
+	// extended key usage id-kp-cmKGA for it.
+	Generate bool
+	Proof    Proof
+	OldCert  *CertID // kur: oldCertId control, if the client sent it
+	Implicit bool    // implicitConfirm was asked for
 	// Validity that is asked for; zero times: not asked for.
 	NotBefore, NotAfter time.Time
 }

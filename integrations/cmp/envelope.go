@@ -35,7 +35,12 @@ func (e *exchange) readKeyless(in *Enrollment, request *CertReqMsg) error {
 	if !e.mac && !pki.CanEnvelope(e.cert) {
 		return refuse(FailBadCertTemplate, models.KindInvalid, "a key that is made here cannot be sent encrypted to the key that signed; sign with an RSA or EC key")
 	}
-	return refuse(FailBadCertTemplate, models.KindInvalid, "the template has no public key")
+	der, err := request.Request.Template.Marshal()
+	if err != nil {
+		return err
+	}
+	in.Request, err = pki.ParseKeylessTemplate(der)
+	return withDefault(err, models.KindInvalid, FailBadCertTemplate)
 }
 
 // keyPair is the certificate, encrypted if that is the proof of possession,

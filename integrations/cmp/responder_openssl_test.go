@@ -178,3 +178,12 @@ func TestOpenSSLRevokes(t *testing.T) {
 		}
 	}
 }
+
+func (o *tool) read(name string) []byte {
+	o.t.Helper()
+	data, err := os.ReadFile(filepath.Join(o.dir, name))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return data
+}
