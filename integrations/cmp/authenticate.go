@@ -115,6 +115,9 @@ func referenceOf(kid []byte) (string, bool) {
 // 9483 §3.3), and has the Backend judge the chain.
 func (s *responder) authenticateSignature(ctx context.Context, e *exchange, part []byte) error {
 	h := &e.in.Header
+	if _, err := schemeOf(*h.ProtectionAlg); err != nil {
+		return err
+	}
 	chain, err := signerChain(e.in.ExtraCerts)
 	if err != nil {
 		return err

@@ -58,7 +58,11 @@ func (e *exchange) proveSigned(request *CertReqMsg, pub crypto.PublicKey) error 
 		if !bytes.Equal(input.PublicKey, request.Request.Template.PublicKey) {
 			return badPOP("the public key of poposkInput is not that of the template")
 		}
-		// A MAC was checked together with that of the message, see checkKeyMAC.
+		// A MAC was checked together with that of the message, see checkKeyMAC;
+		// in a signed message it would show nothing.
+		if input.MAC != nil && !e.mac {
+			return badPOP("poposkInput has a MAC, and the message is signed; name the sender instead")
+		}
 		if input.MAC == nil && !bytes.Equal(input.Sender, e.in.Header.Sender) {
 			return badPOP("the sender of poposkInput is not that of the message")
 		}
