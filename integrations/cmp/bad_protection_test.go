@@ -200,4 +200,3 @@ func impostor(b *bench) *identity {
 	fake.cert = fake.issue(&x509.Certificate{Subject: b.issuing.cert.Subject, BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign}, fake.key.Public())
 	return fake.member("press-01")
 }
-

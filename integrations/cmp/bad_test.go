@@ -107,7 +107,7 @@ func TestBadMessagesAreRefusedAndChangeNothing(t *testing.T) {
 	b := newBench(t)
 	count := 0
 	for _, table := range []map[string]bad{badHTTP(), badEncodings(), badHeaders(), badOperations(), badMACs(), badSignatures(), badProofs(), badRequests(),
-		badTransactions(), badRevocations(), badNests()} {
+		badTransactions(), badRevocations(), badNests(), badQuestions()} {
 		for name, c := range table {
 			count++
 			t.Run(name, func(t *testing.T) { b.refuses(t, c) })
@@ -676,5 +676,26 @@ func badNests() map[string]bad {
 		"a batch of unprotected ones": {message: func(b *bench) *Message {
 			return around(b.ra, request(certRequest(BodyIR, newECKey(), "press-01")), request(certRequest(BodyIR, newECKey(), "press-01")))
 		}, want: FailBadMessageCheck},
+	}
+}
+
+func badQuestions() map[string]bad {
+	ask := func(infos ...Attribute) func(b *bench) *Message {
+		return func(b *bench) *Message { return b.device.protect(request(Body{Type: BodyGenM, Infos: infos})) }
+	}
+	many := make([]Attribute, maxQuestions+1)
+	for i := range many {
+		many[i].OID = OIDCACerts
+	}
+	return map[string]bad{
+		"genm by a foreign certificate":      {message: func(b *bench) *Message { return b.foreign.protect(request(Body{Type: BodyGenM})) }, want: FailSignerNotTrusted},
+		"genm by a revoked one":              {message: func(b *bench) *Message { return b.revokedOne.protect(request(Body{Type: BodyGenM})) }, want: FailCertRevoked},
+		"genm that asks too much":            {message: ask(many...), want: FailBadRequest},
+		"genm about no root CA":              {message: ask(Attribute{OID: OIDRootCACert}), want: FailBadCertID},
+		"genm about text for a root CA":      {message: ask(Attribute{OID: OIDRootCACert, Value: []byte{12, 1, 'a'}}), want: FailBadDataFormat},
+		"genm about another's root CA":       {message: func(b *bench) *Message { return ask(CertificateInfo(OIDRootCACert, b.other.cert))(b) }, want: FailBadCertID},
+		"genm about no CRLs":                 {message: ask(Attribute{OID: OIDCRLStatusList}), want: FailBadRequest},
+		"genm about text for CRLs":           {message: ask(Attribute{OID: OIDCRLStatusList, Value: []byte{12, 1, 'a'}}), want: FailBadDataFormat},
+		"genm with text for implicitConfirm": {message: ask(Attribute{OID: OIDImplicitConfirm, Value: []byte{12, 1, 'a'}}), want: FailBadDataFormat, status: http.StatusBadRequest},
 	}
 }

@@ -50,6 +50,8 @@ func (s *responder) dispatch(ctx context.Context, e *exchange) error {
 		return s.clientError(ctx, e)
 	case BodyRR:
 		return s.revoke(ctx, e)
+	case BodyGenM:
+		return s.inform(ctx, e)
 	case BodyNested:
 		return s.nested(ctx, e)
 	}
