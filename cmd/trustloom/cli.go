@@ -61,7 +61,7 @@ is 0 if all went well, 1 if something did not, 2 if the command line is wrong.`,
 	cmd.SetErr(c.errs)
 	cmd.AddGroup(&cobra.Group{ID: "trust", Title: "Trust:"}, &cobra.Group{ID: "devices", Title: "Devices:"}, &cobra.Group{ID: "access", Title: "People:"})
 	cmd.AddCommand(grouped("trust", c.pki(), c.cas(), c.domains(), c.presets(), c.profiles(), c.truststores(), c.blocklists())...)
-	cmd.AddCommand(grouped("devices", c.registrations(), c.devices(), c.deliveries(), c.requests(), c.certificates())...)
+	cmd.AddCommand(grouped("devices", c.registrations(), c.devices(), c.deliveries(), c.requests(), c.certificates(), c.cmp())...)
 	cmd.AddCommand(grouped("access", c.approvals(), c.operators(), c.tokens(), c.login(), c.logout(), c.whoami(), c.audit())...)
 	cmd.AddCommand(c.version())
 	return cmd

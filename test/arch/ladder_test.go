@@ -64,7 +64,7 @@ var ladder = []rung{
 	{packages: []string{"cmd/trustloomd/bench"}, may: []string{"cmd/trustloomd/app", "models/...", "integrations/...", "activities", "workflows", "api/..."}, never: gin},
 	{packages: []string{"cmd/trustloomd/check"}, may: []string{"models/..."}, never: slices.Concat(gorm, gin)},
 	{packages: []string{"cmd/trustloomd"}, may: []string{"cmd/trustloomd/app", "cmd/trustloomd/bench", "cmd/trustloomd/check", "models/...", "integrations/...", "activities", "workflows", "api/..."}, never: slices.Concat(gorm, gin)},
-	{packages: []string{"cmd/trustloom"}, may: []string{"models", "models/policy", "models/audit", "api"}, never: slices.Concat(gorm, gin, temporal)},
+	{packages: []string{"cmd/trustloom"}, may: []string{"models", "models/policy", "models/audit", "api", "integrations/cmp"}, never: slices.Concat(gorm, gin, temporal)},
 	{packages: []string{"cmd/trustloom-agent"}, may: append([]string{"models", "models/pki", "integrations/hsm", "api"}, protocols...), never: slices.Concat(gorm, gin, temporal)},
 	{packages: []string{"cmd/trustloom-temporal"}, never: slices.Concat(gin, []string{"gorm.io/..."})},
 
