@@ -211,6 +211,9 @@ func (c *Client) send(ctx context.Context, message []byte) (*Message, error) {
 	}
 	request.Header.Set("Content-Type", ContentType)
 	request.Header.Set("Cache-Control", "no-cache")
+	// The same message is the same transaction: where a kept connection turns
+	// out to be closed, net/http may send it again. Nothing of this is sent.
+	request.Header["Idempotency-Key"] = []string{}
 	answer, err := c.http.Do(request)
 	if err != nil {
 		return nil, models.Errorf(models.KindUnavailable, "the CMP server %s cannot be reached", c.host).Because(err)
