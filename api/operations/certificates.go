@@ -22,7 +22,8 @@ const reasonHold models.RevocationReason = "certificateHold"
 
 var serials = regexp.MustCompile(`^[0-9a-f]{1,64}$`)
 
-// ListCertificates lists the certificates that the caller sees, oldest first.
+// ListCertificates lists the certificates that the caller sees, the soonest to
+// expire first.
 func (o *Operations) ListCertificates(ctx context.Context, who Caller, f api.CertificateFilter) (*api.Page[api.Certificate], error) {
 	if err := auth.Authorize(who.Principal, auth.ReadCertificates); err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 // declareCertificates declares the routes of certificates.
 func declareCertificates(s *surface) {
 	route(s, operation{id: "ListCertificates", method: http.MethodGet, path: "/certificates", permission: auth.ReadCertificates, status: 200,
-		summary: "List the certificates, oldest first."},
+		summary: "List the certificates, the soonest to expire first."},
 		func(ctx context.Context, who operations.Caller, r *api.CertificateFilter) (*api.Page[api.Certificate], error) {
 			return s.ops.ListCertificates(ctx, who, *r)
 		})

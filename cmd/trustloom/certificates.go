@@ -34,7 +34,7 @@ func (c *cli) certificateList() *cobra.Command {
 	var limit int
 	var before string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the certificates", Long: "List the certificates, oldest first.",
+		Use: "list", Short: "List the certificates", Long: "List the certificates, the soonest to expire first.",
 		Example: `  trustloom certificates list --domain press-shop --status valid
   trustloom certificates list --expires-before 30d
   trustloom certificates list --serial 4C:0B:7E`,

@@ -38,9 +38,10 @@ func benchListsCommand() *cobra.Command {
 		Use:   "lists",
 		Short: "Measure first pages of lists in a full database",
 		Long: `Fill a database of its own with certificates and measure how long the first page
-of the list takes under every filter, next to finding one by its identifier. Of
-the certificates three tenths have expired, one tenth are revoked. The database
-is gone afterwards. A million certificates take some minutes to store.`,
+of the list takes under every combination of filters, next to finding one by its
+identifier. Of the certificates three tenths have expired, one tenth, all of one
+domain, are revoked, and one in twenty comes from elsewhere. The database is gone
+afterwards. A million certificates take some minutes to store.`,
 		Example: `  trustloomd bench lists --rows 1000000
   trustloomd bench lists --database-url postgres://trustloom:secret@127.0.0.1/bench -o json`,
 		Args: cobra.NoArgs,

@@ -11,30 +11,6 @@ import (
 	"github.com/trustloom/trustloom/models"
 )
 
-var certificatesByID = order[models.Certificate]{"certificates", "id", func(c *models.Certificate) string { return string(c.ID) }}
-
-// CertificateFilter selects certificates; empty fields select all.
-type CertificateFilter struct {
-	Page
-	DomainID      models.DomainID
-	DeviceID      models.DeviceID
-	Kind          models.CertificateKind
-	Status        string            // one of the Status constants
-	ExpiresBefore time.Time         // NotAfter is earlier than this
-	Serial        string            // lower-case hex, of any issuer
-	Now           time.Time         // decides valid or expired; zero means the store's clock
-	Domains       []models.DomainID // nil: all; empty: none
-	Origin        models.CertificateOrigin
-}
-
-// The values of CertificateFilter.Status.
-const (
-	StatusReserved = "reserved" // not recorded yet
-	StatusValid    = "valid"    // issued and before NotAfter
-	StatusExpired  = "expired"  // issued and after NotAfter
-	StatusRevoked  = "revoked"  // revoked or held, expired or not
-)
-
 // heldReason is the one revocation that can be released (RFC 5280 §5.3.1).
 const heldReason models.RevocationReason = "certificateHold"
 
@@ -159,42 +135,4 @@ func (q *Queries) FindCertificateByFingerprint(ctx context.Context, fingerprint 
 func (q *Queries) FindCertificateBySerial(ctx context.Context, keyID, serial string) (*models.Certificate, error) {
 	return find[models.Certificate](ctx, q, quoted("certificate with serial number", serial),
 		"issuer_key_id = ? AND serial = ?", keyID, serial)
-}
-
-// ListCertificates returns certificates, newest last.
-func (q *Queries) ListCertificates(ctx context.Context, f CertificateFilter) ([]models.Certificate, string, error) {
-	query := f.ofOrigin(matching(within(q.with(ctx), f.Domains), "domain_id", f.DomainID))
-	query = matching(matching(query, "device_id", f.DeviceID), "serial", f.Serial)
-	if f.Kind == models.CertificateCA {
-		query = query.Where("kind = 'ca'") // a constant, for the partial index
-	} else {
-		query = matching(query, "kind", f.Kind)
-	}
-	if !f.ExpiresBefore.IsZero() {
-		query = query.Where("not_after < ?", instant(f.ExpiresBefore))
-	}
-	setDefault(&f.Now, q.clock())
-	query, err := inStatus(query, f.Status, instant(f.Now))
-	if err != nil {
-		return nil, "", err
-	}
-	return list(q, query, certificatesByID, f.Page)
-}
-
-func inStatus(query *gorm.DB, status string, now time.Time) (*gorm.DB, error) {
-	switch status {
-	case "":
-		return query, nil
-	case StatusReserved:
-		return query.Where(unrecorded), nil
-	case StatusValid:
-		return query.Where("state = 'issued' AND not_after >= ?", now), nil
-	case StatusExpired:
-		return query.Where("state = 'issued' AND not_after < ?", now), nil
-	case StatusRevoked:
-		return query.Where("state = 'revoked'"), nil
-	default:
-		return nil, models.Errorf(models.KindInvalid, "status %q is not one of %s, %s, %s, %s",
-			status, StatusReserved, StatusValid, StatusExpired, StatusRevoked)
-	}
 }

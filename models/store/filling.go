@@ -26,9 +26,11 @@ func FillID(noun string, n int) string { return fmt.Sprintf("fill-%s-%09d", noun
 
 // FillCertificates stores certificates with made-up contents, for `trustloomd
 // bench lists`, in a database that is there for the measurement only. Of ten,
-// the older three have expired at now and one is revoked; a third are application
-// certificates, the others domain credentials. They are spread over FillDomains
-// and FillDevices. Nobody can use them: their bytes are no certificates.
+// the older three have expired at now and one, all of the last domain, is
+// revoked; half of the third domain's come from elsewhere; a third are
+// application certificates, the others domain credentials. They are spread over
+// FillDomains and FillDevices. Nobody can use them: their bytes are no
+// certificates.
 func (s *Store) FillCertificates(ctx context.Context, n int, now time.Time, progress func(done int)) error {
 	for first := 0; first < n; first += fillBatch {
 		rows := make([]*models.Certificate, 0, fillBatch)
@@ -60,7 +62,7 @@ func fillCertificate(i, n int, now time.Time) *models.Certificate {
 	digest := hex.EncodeToString(sum[:])
 	c := &models.Certificate{
 		ID: models.CertificateID(FillID("certificate", i)), RequestKey: digest, RequestID: models.RequestID(FillID("request", i)),
-		State: models.CertificateIssued, Kind: models.CertificateDomainCredential, IssuerCAID: "fill-ca", IssuerKeyID: "aa11", Serial: digest[:38],
+		State: models.CertificateIssued, Origin: models.CertificateMade, Kind: models.CertificateDomainCredential, IssuerCAID: "fill-ca", IssuerKeyID: "aa11", Serial: digest[:38],
 		TBS: make([]byte, fillBody), TBSSHA256: digest, Attempts: 1, DER: make([]byte, fillBody), Fingerprint: digest, SPKISHA256: digest,
 		DomainID: models.DomainID(FillID("domain", i%FillDomains)), DeviceID: models.DeviceID(FillID("device", i%FillDevices)),
 		ProfileName: "domain_credential", ProfileVersion: 1, Subject: "CN=fill," + digest[:20], SANs: []string{"dns:fill.example"},
@@ -68,6 +70,9 @@ func fillCertificate(i, n int, now time.Time) *models.Certificate {
 	}
 	if i%3 == 0 {
 		c.Kind = models.CertificateApplication
+	}
+	if i%20 == 2 {
+		c.Origin = models.CertificateImported
 	}
 	if i < 3*n/10 {
 		c.NotAfter = now.Add(-time.Duration(i+1) * time.Second)

@@ -5,8 +5,6 @@ package store
 import (
 	"context"
 
-	"gorm.io/gorm"
-
 	"github.com/trustloom/trustloom/models"
 )
 
@@ -47,17 +45,4 @@ func (q *Queries) DevicesWithSerial(ctx context.Context, domain models.DomainID,
 	var rows []models.Device
 	err := q.with(ctx).Where("domain_id = ? AND serial_number = ? AND serial_number <> ''", domain, serial).Order("name").Limit(limit).Find(&rows).Error
 	return rows, q.check(err, "devices")
-}
-
-// ofOrigin restricts a list to certificates of one origin. The constant serves
-// the partial index.
-func (f CertificateFilter) ofOrigin(query *gorm.DB) *gorm.DB {
-	switch f.Origin {
-	case "":
-		return query
-	case models.CertificateImported:
-		return query.Where("origin = 'imported'")
-	default:
-		return query.Where("origin = ?", f.Origin)
-	}
 }

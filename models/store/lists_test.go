@@ -230,12 +230,12 @@ func TestCertificateFilters(t *testing.T) {
 			filter store.CertificateFilter
 			want   string
 		}{
-			"all":                  {store.CertificateFilter{}, "reserved valid expired revoked"},
+			"all":                  {store.CertificateFilter{}, "expired reserved valid revoked"},
 			"status reserved":      {store.CertificateFilter{Status: store.StatusReserved}, "reserved"},
 			"status valid":         {store.CertificateFilter{Status: store.StatusValid, Now: later(0)}, "valid"},
 			"status expired":       {store.CertificateFilter{Status: store.StatusExpired, Now: later(0)}, "expired"},
 			"status revoked":       {store.CertificateFilter{Status: store.StatusRevoked}, "revoked"},
-			"valid years before":   {store.CertificateFilter{Status: store.StatusValid, Now: later(-9999 * time.Hour)}, "valid expired"},
+			"valid years before":   {store.CertificateFilter{Status: store.StatusValid, Now: later(-9999 * time.Hour)}, "expired valid"},
 			"expires before":       {store.CertificateFilter{ExpiresBefore: later(0)}, "expired"},
 			"kind of a device":     {store.CertificateFilter{Kind: models.CertificateDomainCredential}, "valid"},
 			"kind CA":              {store.CertificateFilter{Kind: models.CertificateCA}, "expired"},

@@ -74,8 +74,7 @@ func within(query *gorm.DB, domains []models.DomainID) *gorm.DB {
 	case len(domains) == 0:
 		return query.Where("1 = 0")
 	case query.Name() == sqliteDriver: // one text, whatever the number: it stays prepared
-		text, _ := json.Marshal(domains) // strings always can be
-		return query.Where("domain_id IN (SELECT value FROM json_each(?))", string(text))
+		return query.Where("domain_id IN (SELECT value FROM json_each(?))", jsonOf(domains))
 	default:
 		return query.Where("domain_id IN ?", domains)
 	}
@@ -88,4 +87,9 @@ func matching[S ~string](query *gorm.DB, column string, value S) *gorm.DB {
 		return query
 	}
 	return query.Where(column+" = ?", value)
+}
+
+func jsonOf(ids []models.DomainID) string {
+	text, _ := json.Marshal(ids) // strings always can be
+	return string(text)
 }

@@ -29,6 +29,7 @@ var postgresSettings = map[string]string{
 	"application_name":                    "trustloom",
 	"lock_timeout":                        "10s",
 	"idle_in_transaction_session_timeout": "60s",
+	"jit":                                 "off", // no statement runs as long as translating it takes
 }
 
 func openPostgres(ctx context.Context, cfg Config) (*Store, error) {

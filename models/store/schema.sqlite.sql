@@ -141,14 +141,14 @@ CREATE TABLE certificates (
 	UNIQUE (serial, issuer_key_id)
 );
 CREATE INDEX certificates_ca ON certificates (id) WHERE kind = 'ca';
-CREATE INDEX certificates_device ON certificates (device_id, id);
-CREATE INDEX certificates_domain ON certificates (domain_id, id);
+CREATE INDEX certificates_device ON certificates (device_id, not_after, id);
 CREATE INDEX certificates_expiry ON certificates (not_after);
 CREATE INDEX certificates_fingerprint ON certificates (fingerprint) WHERE fingerprint <> '';
-CREATE INDEX certificates_imported ON certificates (id) WHERE origin = 'imported';
+CREATE INDEX certificates_issued ON certificates (origin, not_after, id) WHERE state = 'issued';
+CREATE INDEX certificates_issued_domain ON certificates (domain_id, origin, not_after, id) WHERE state = 'issued';
+CREATE INDEX certificates_recalled ON certificates (origin, not_after, id) WHERE state = 'revoked';
+CREATE INDEX certificates_recalled_domain ON certificates (domain_id, origin, not_after, id) WHERE state = 'revoked';
 CREATE INDEX certificates_revoked ON certificates (issuer_key_id, id) WHERE state = 'revoked';
-CREATE INDEX certificates_revoked_domain ON certificates (domain_id, id) WHERE state = 'revoked';
-CREATE INDEX certificates_revoked_id ON certificates (id) WHERE state = 'revoked';
 CREATE INDEX certificates_spki ON certificates (spki_sha256);
 CREATE INDEX certificates_unrecorded ON certificates (id) WHERE state IN ('reserved', 'signing');
 CREATE TABLE claims (
