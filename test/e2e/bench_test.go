@@ -57,7 +57,7 @@ func TestBenchLists(t *testing.T) {
 			if err := json.Unmarshal(out, &report); err != nil {
 				t.Fatalf("%v in %s", err, out)
 			}
-			if report.Database != name || report.Lookup <= 0 || len(report.Lists) < 15 {
+			if report.Database != name || report.Lookup <= 0 || len(report.Lists) < 800 {
 				t.Errorf("%+v", report)
 			}
 			rows := map[string]int{}
