@@ -3,6 +3,7 @@
 package cmp
 
 import (
+	"crypto/sha512"
 	"crypto/x509"
 	"testing"
 	"time"
@@ -181,5 +182,17 @@ func TestABatchIsAnsweredOneByOne(t *testing.T) {
 	certificateIn(t, answer.Body.Nested[0], BodyIP)
 	if second := answer.Body.Nested[1]; second.Body.Type != BodyError || second.Body.Error.Status.Fail != FailBadMessageCheck || second.Protection != nil {
 		t.Errorf("the second answer is %+v", second.Body)
+	}
+}
+
+func TestAClientMayNameTheHash(t *testing.T) {
+	s := newSite()
+	h := NewResponder(s, Options{})
+	by := &party{id: s.credential("press-01")}
+	answer := ask(t, h, shop, by.protect(version3(request(certRequest(BodyCR, newECKey(), "press-01")))))
+	digest := sha512.Sum512(certificateIn(t, answer, BodyCP))
+	conf := certConf(nil, func(s *CertStatus) { s.CertHash, s.HashAlg = digest[:], &Algorithm{OID: oidSHA512} })
+	if answer = ask(t, h, shop, by.protect(version3(next(answer, conf)))); answer.Body.Type != BodyPKIConf {
+		t.Errorf("the answer is %s: %+v", answer.Body.Type, answer.Body.Error)
 	}
 }
