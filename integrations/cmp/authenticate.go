@@ -28,6 +28,7 @@ const (
 // looked at: a device that has no certificate yet cannot know our name.
 func (s *responder) checkHeader(e *exchange) error {
 	h := &e.in.Header
+	e.course = noCourse
 	if n := len(h.TransactionID); n < minUnique || n > maxUnique {
 		return malformed("transactionID is not there, or not %d to %d octets long", minUnique, maxUnique)
 	}
@@ -39,8 +40,9 @@ func (s *responder) checkHeader(e *exchange) error {
 	}
 	switch e.in.Body.Type {
 	case BodyCertConf, BodyPollReq, BodyError:
-		if !s.ownNonce(h.TransactionID, h.RecipNonce) {
-			return refuse(FailBadRecipientNonce, models.KindInvalid, "recipNonce is not the senderNonce of an answer in this transaction")
+		var ours bool
+		if e.course, ours = s.courseIn(h.TransactionID, h.RecipNonce); !ours {
+			return refuse(FailBadRecipientNonce, models.KindInvalid, "recipNonce is not the senderNonce of an answer to the request of this transaction")
 		}
 	}
 	if !allows(e.operation, e.in) {

@@ -93,10 +93,6 @@ type CertID struct {
 // Outcome is where a transaction stands: issued (Certificate), or waiting
 // (RetryAfter positive). What failed is an error.
 type Outcome struct {
-	// Operation and Proof are those of the request that began the transaction.
-	// Poll sets them, because a pollReq does not say; Enroll need not.
-	Operation   Operation
-	Proof       Proof
 	Certificate *x509.Certificate
 	Chain       []*x509.Certificate // from its issuer up
 	CAPubs      []*x509.Certificate // self-signed, for ip only, and only to those who have no anchor yet (MAC)

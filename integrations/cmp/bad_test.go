@@ -293,7 +293,20 @@ func badHeaders() map[string]bad {
 		"certConf with its own senderNonce":    {message: after(conf, func(_ *bench, h *Header) { h.RecipNonce = h.SenderNonce }), want: FailBadRecipientNonce},
 		"pollReq without recipNonce":           {message: after(poll, func(_ *bench, h *Header) { h.RecipNonce = nil }), want: FailBadRecipientNonce},
 		"pollReq with a longer recipNonce":     {message: after(poll, func(_ *bench, h *Header) { h.RecipNonce = append(h.RecipNonce, 0) }), want: FailBadRecipientNonce},
+		"certConf after a refusal":             {message: afterRefusal(certConf(nil)), want: FailBadRecipientNonce},
+		"pollReq after a refusal":              {message: afterRefusal(Body{Type: BodyPollReq, PollReqs: []int{0}}), want: FailBadRecipientNonce},
 		"error with an invented recipNonce":    {message: after(failed, func(_ *bench, h *Header) { h.RecipNonce = random(16) }), want: FailBadRecipientNonce},
+	}
+}
+
+// afterRefusal goes on with a transaction that exists from the answer to
+// another request with its identifier, which has a nonce of ours.
+func afterRefusal(body Body) func(b *bench) *Message {
+	return func(b *bench) *Message {
+		m := request(certRequest(BodyIR, newECKey(), "press-01"))
+		m.Header.TransactionID = b.waiting.Header.TransactionID
+		refused := sure(ParseMessage(post(b.h, shop, sure(b.mac.protect(m).Marshal())).Body.Bytes()))
+		return b.mac.protect(next(refused, body))
 	}
 }
 
@@ -540,7 +553,7 @@ func badTransactions() map[string]bad {
 	// unknown is a transaction that nobody began, with a nonce of ours for it.
 	unknown := func(b *bench, body Body) *Message {
 		m := request(body)
-		m.Header.RecipNonce = b.h.(*responder).newNonce(m.Header.TransactionID)
+		m.Header.RecipNonce = b.h.(*responder).newNonce(m.Header.TransactionID, 0)
 		return b.mac.protect(m)
 	}
 	status := func(s Status) func(*CertStatus) { return func(c *CertStatus) { c.Status = &StatusInfo{Status: s} } }
@@ -553,7 +566,7 @@ func badTransactions() map[string]bad {
 		}, want: FailTransactionIDInUse},
 		"certConf with a wrong hash":      {message: conf(owner, func(s *CertStatus) { s.CertHash = random(32) }), want: FailBadCertID},
 		"certConf with an empty hash":     {message: conf(owner, func(s *CertStatus) { s.CertHash = nil }), want: FailBadCertID},
-		"certConf with another certReqId": {message: conf(owner, func(s *CertStatus) { s.ID = -1 }), want: FailBadCertID},
+		"certConf with another certReqId": {message: conf(owner, func(s *CertStatus) { s.ID = -1 }), want: FailBadRequest},
 		"certConf by another party":       {message: conf(other), want: FailNotAuthorized},
 		"certConf by a signer":            {message: conf(signer), want: FailNotAuthorized},
 		"certConf that waits":             {message: conf(owner, status(StatusWaiting)), want: FailBadRequest},

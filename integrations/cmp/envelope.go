@@ -45,16 +45,16 @@ func (e *exchange) readKeyless(in *Enrollment, request *CertReqMsg) error {
 
 // keyPair is the certificate, encrypted if that is the proof of possession,
 // with the key if it was made here.
-func (s *responder) keyPair(ctx context.Context, e *exchange, generated bool, outcome Outcome) (*CertifiedKeyPair, error) {
+func (s *responder) keyPair(ctx context.Context, e *exchange, outcome Outcome) (*CertifiedKeyPair, error) {
 	pair := &CertifiedKeyPair{Certificate: outcome.Certificate.Raw}
-	if outcome.Proof == ProofEncrypted && !outcome.Confirmed {
+	if e.course.proof() == ProofEncrypted && !outcome.Confirmed {
 		enveloped, err := pki.EnvelopedCertificate(outcome.Certificate)
 		if err != nil {
 			return nil, err
 		}
 		pair.Certificate, pair.EncryptedCert = nil, &EncryptedKey{EnvelopedData: enveloped}
 	}
-	if !generated {
+	if !e.course.generated() {
 		return pair, nil
 	}
 	if outcome.Key == nil {

@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"testing"
+	"time"
 
 	"github.com/trustloom/trustloom/models/pki"
 )
@@ -129,5 +130,22 @@ func TestAKeyThatCannotSignIsProvenByReadingItsCertificate(t *testing.T) {
 				t.Errorf("certConf is answered %s", answer.Body.Type)
 			}
 		})
+	}
+}
+
+func TestAfterAWaitTheProofIsStillAskedFor(t *testing.T) {
+	s := newSite()
+	s.wait = time.Minute
+	h := NewResponder(s, Options{})
+	by := &party{id: s.credential("press-01")}
+	encrypted := func(m *CertReqMsg) {
+		m.POPO = &POPO{Method: POPOKeyAgreement, PrivateKey: &PrivateKeyProof{Method: PrivateKeySubsequent, Subsequent: SubsequentEncrCert}}
+	}
+	answer := ask(t, h, shop, by.protect(version3(request(certRequest(BodyKUR, newECKey(), "press-01", encrypted, oldCert(by.id.cert))))))
+	answer = ask(t, h, shop, by.protect(version3(next(answer, Body{Type: BodyPollReq, PollReqs: []int{0}}))))
+	s.wait = 0
+	answer = ask(t, h, shop, by.protect(version3(next(answer, Body{Type: BodyPollReq, PollReqs: []int{0}}))))
+	if open := certificateIn(t, answer, BodyKUP); open != nil || answer.Body.Replies.Responses[0].KeyPair.EncryptedCert == nil {
+		t.Error("the certificate is there in clear")
 	}
 }

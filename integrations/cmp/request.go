@@ -72,17 +72,15 @@ func (s *responder) enroll(ctx context.Context, e *exchange) error {
 	if err == nil {
 		outcome, err = s.backend.Enroll(ctx, in)
 	}
-	id := 0
-	if kind.operation == OpPKCS10 {
-		id = p10CertReqID
-	}
+	asked := course(kind.operation)
 	if err == nil {
-		outcome.Operation, outcome.Proof = kind.operation, in.Proof
-		err = s.certificate(ctx, e, id, in.Generate, outcome)
+		e.course = courseOf(in)
+		err = s.certificate(ctx, e, outcome)
 	}
 	if err != nil {
 		s.log(ctx, e.peer, e.in, err)
-		e.answer = answer{body: Body{Type: kind.reply, Replies: &CertReplies{Responses: []CertResponse{{ID: id, Status: statusOf(e.peer, err)}}}}}
+		e.course = noCourse
+		e.answer = answer{body: Body{Type: kind.reply, Replies: &CertReplies{Responses: []CertResponse{{ID: asked.certReqID(), Status: statusOf(e.peer, err)}}}}}
 	}
 	return nil
 }
@@ -157,8 +155,8 @@ func (e *exchange) readTemplate(in *Enrollment, request *CertReqMsg) error {
 }
 
 // certificate puts the outcome of a request into the answer.
-func (s *responder) certificate(ctx context.Context, e *exchange, id int, generated bool, outcome Outcome) error {
-	response := CertResponse{ID: id}
+func (s *responder) certificate(ctx context.Context, e *exchange, outcome Outcome) error {
+	response := CertResponse{ID: e.course.certReqID()}
 	reply := &CertReplies{}
 	switch {
 	case outcome.RetryAfter > 0:
@@ -166,21 +164,21 @@ func (s *responder) certificate(ctx context.Context, e *exchange, id int, genera
 	case outcome.Certificate == nil:
 		return models.Errorf(models.KindInternal, "the backend gave neither a certificate nor a time to wait")
 	default:
-		pair, err := s.keyPair(ctx, e, generated, outcome)
+		pair, err := s.keyPair(ctx, e, outcome)
 		if err != nil {
 			return err
 		}
 		response.KeyPair = pair
 		e.answer.certs = outcome.Chain
 		e.answer.infos = s.confirmation(outcome)
-		if e.mac && outcome.Operation == OpInit {
+		if e.mac && e.course.operation() == OpInit {
 			for _, root := range outcome.CAPubs {
 				reply.CAPubs = append(reply.CAPubs, root.Raw)
 			}
 		}
 	}
 	reply.Responses = []CertResponse{response}
-	e.answer.body = Body{Type: replyTo(outcome.Operation), Replies: reply}
+	e.answer.body = Body{Type: replyTo(e.course.operation()), Replies: reply}
 	return nil
 }
 
@@ -199,25 +197,23 @@ func (s *responder) confirmation(outcome Outcome) []Attribute {
 
 // poll tells how a request stands that was answered "waiting".
 func (s *responder) poll(ctx context.Context, e *exchange) error {
+	id := e.course.certReqID()
 	if len(e.in.Body.PollReqs) != 1 {
 		return refuse(FailBadRequest, models.KindInvalid, "pollReq asks for more than one request; a transaction has one")
 	}
-	id := e.in.Body.PollReqs[0]
-	if id != 0 && id != p10CertReqID {
+	if e.in.Body.PollReqs[0] != id {
 		return refuse(FailBadRequest, models.KindInvalid, "the certReqId of pollReq is not that of the request")
 	}
 	outcome, err := s.backend.Poll(ctx, e.label, e.in.Header.TransactionID, e.sender, e.peer)
 	switch {
 	case err != nil:
 		return err
-	case (id == p10CertReqID) != (outcome.Operation == OpPKCS10):
-		return refuse(FailBadRequest, models.KindInvalid, "the certReqId of pollReq is not that of the request")
 	case outcome.RetryAfter > 0:
 		after := int((outcome.RetryAfter + time.Second - 1) / time.Second)
 		e.answer.body = Body{Type: BodyPollRep, PollReps: []PollReply{{ID: id, CheckAfter: after}}}
 		return nil
 	}
-	return s.certificate(ctx, e, id, outcome.Key != nil, outcome)
+	return s.certificate(ctx, e, outcome)
 }
 
 // maxReason bounds what a client may say about a certificate, in octets.
@@ -239,6 +235,9 @@ func (s *responder) confirm(ctx context.Context, e *exchange) error {
 		return refuse(FailBadRequest, models.KindInvalid, "certConf is not about exactly one certificate")
 	}
 	status := &e.in.Body.Confirms[0]
+	if status.ID != e.course.certReqID() {
+		return refuse(FailBadRequest, models.KindInvalid, "the certReqId of certConf is not that of the request")
+	}
 	in := &Confirmation{Label: e.label, Transaction: e.in.Header.TransactionID, Sender: e.sender, Peer: e.peer, CertReqID: status.ID, Accepted: true}
 	if status.Status != nil {
 		in.Reason = reasonOf(status.Status)
@@ -287,7 +286,7 @@ func certHashMatches(version int, status *CertStatus) (func(*x509.Certificate) b
 // clientError takes the error with which a client ends a transaction: the
 // certificate that it was sent, if any, is refused (RFC 9483 §3.6.4).
 func (s *responder) clientError(ctx context.Context, e *exchange) error {
-	in := &Confirmation{Label: e.label, Transaction: e.in.Header.TransactionID, Sender: e.sender, Peer: e.peer,
+	in := &Confirmation{Label: e.label, Transaction: e.in.Header.TransactionID, Sender: e.sender, Peer: e.peer, CertReqID: e.course.certReqID(),
 		Matches: func(*x509.Certificate) bool { return true }, Reason: reasonOf(&e.in.Body.Error.Status)}
 	if err := s.backend.Confirm(ctx, in); err != nil {
 		return err

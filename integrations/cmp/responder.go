@@ -4,9 +4,7 @@ package cmp
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"log/slog"
 	"net/http"
@@ -79,6 +77,7 @@ type exchange struct {
 	protector protector           // for the answer; nil: it goes unprotected
 	chain     []*x509.Certificate // of protector, if it signs
 	password  *pki.PasswordKey    // made from the shared secret if a key is wanted
+	course    course
 	answer    answer
 }
 
@@ -146,7 +145,7 @@ func (s *responder) finish(e *exchange) (*Message, error) {
 	h := &e.in.Header
 	out := &Message{Body: e.answer.body, Header: Header{
 		Version: h.Version, Sender: NullDN, Recipient: h.Sender, MessageTime: s.now().UTC().Truncate(time.Second),
-		TransactionID: h.TransactionID, SenderNonce: s.newNonce(h.TransactionID), RecipNonce: h.SenderNonce, GeneralInfo: e.answer.infos,
+		TransactionID: h.TransactionID, SenderNonce: s.newNonce(h.TransactionID, e.course), RecipNonce: h.SenderNonce, GeneralInfo: e.answer.infos,
 	}}
 	if e.mac {
 		out.Header.SenderKID = h.SenderKID
@@ -183,28 +182,6 @@ func extraCerts(lists ...[]*x509.Certificate) [][]byte {
 		}
 	}
 	return out
-}
-
-// nonceSize is that of our nonces: half of one is random, the other half shows
-// that it is ours and of which transaction.
-const nonceSize = 16
-
-func (s *responder) newNonce(transaction []byte) []byte {
-	nonce := make([]byte, nonceSize/2, nonceSize)
-	rand.Read(nonce)
-	return append(nonce, s.nonceMark(transaction, nonce)...)
-}
-
-func (s *responder) nonceMark(transaction, random []byte) []byte {
-	h := hmac.New(sha256.New, s.nonceKey)
-	h.Write(random)
-	h.Write(transaction)
-	return h.Sum(nil)[:nonceSize/2]
-}
-
-// ownNonce reports whether a nonce is one of ours in this transaction.
-func (s *responder) ownNonce(transaction, nonce []byte) bool {
-	return len(nonce) == nonceSize && hmac.Equal(s.nonceMark(transaction, nonce[:nonceSize/2]), nonce[nonceSize/2:])
 }
 
 // log notes a refusal with its cause; what is our fault stands out.

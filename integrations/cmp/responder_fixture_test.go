@@ -181,7 +181,7 @@ func (s *site) Enroll(_ context.Context, in *Enrollment) (Outcome, error) {
 	d := &dealings{digest: in.Transaction.Digest, sender: in.Sender.ID}
 	s.transactions[string(in.Transaction.ID)] = d
 	s.changes = append(s.changes, "request of "+in.Sender.ID)
-	d.outcome = Outcome{Operation: in.Operation, Proof: in.Proof, RetryAfter: s.wait, Chain: []*x509.Certificate{s.issuing.cert, s.root.cert},
+	d.outcome = Outcome{RetryAfter: s.wait, Chain: []*x509.Certificate{s.issuing.cert, s.root.cert},
 		CAPubs: []*x509.Certificate{s.root.cert}, Implicit: in.Implicit && s.implicit, ConfirmWait: 5 * time.Minute}
 	pub := crypto.PublicKey(nil)
 	if in.Generate {
@@ -260,7 +260,7 @@ func (s *site) Confirm(_ context.Context, in *Confirmation) error {
 		return err
 	case d.outcome.Confirmed || d.refused:
 		return refuse(FailCertConfirmed, models.KindConflict, "the certificate is confirmed already")
-	case !in.Matches(d.outcome.Certificate) || (in.CertReqID == p10CertReqID) != (d.outcome.Operation == OpPKCS10):
+	case !in.Matches(d.outcome.Certificate):
 		return refuse(FailBadCertID, models.KindNotFound, "certHash is not that of the certificate")
 	}
 	d.outcome.Confirmed, d.refused = in.Accepted, !in.Accepted
