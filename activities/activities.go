@@ -92,12 +92,14 @@ func (c Config) write(ctx context.Context, fn func(*store.Tx) error) error {
 // Set is all activity structs over one configuration, as a worker registers
 // them.
 type Set struct {
-	Requests    *Requests
-	Issuance    *Issuance
-	Approvals   *Approvals
-	Authorities *Authorities
-	Publication *Publication
-	External    *External
+	Requests      *Requests
+	Issuance      *Issuance
+	Approvals     *Approvals
+	Authorities   *Authorities
+	Publication   *Publication
+	External      *External
+	Confirmations *Confirmations
+	Protectors    *Protectors // no activities
 }
 
 // New returns the activities over cfg.
@@ -105,18 +107,20 @@ func New(cfg Config) *Set {
 	cfg = cfg.withDefaults()
 	issuance := &Issuance{cfg: cfg}
 	return &Set{
-		Requests:    &Requests{cfg: cfg},
-		Issuance:    issuance,
-		Approvals:   &Approvals{cfg: cfg},
-		Authorities: &Authorities{cfg: cfg},
-		Publication: &Publication{cfg: cfg},
-		External:    &External{cfg: cfg},
+		Requests:      &Requests{cfg: cfg},
+		Issuance:      issuance,
+		Approvals:     &Approvals{cfg: cfg},
+		Authorities:   &Authorities{cfg: cfg},
+		Publication:   &Publication{cfg: cfg},
+		External:      &External{cfg: cfg},
+		Confirmations: &Confirmations{cfg: cfg, issuance: issuance},
+		Protectors:    &Protectors{cfg: cfg, issuance: issuance},
 	}
 }
 
 // All lists the structs for registration.
 func (s *Set) All() []any {
-	return []any{s.Requests, s.Issuance, s.Approvals, s.Authorities, s.Publication, s.External}
+	return []any{s.Requests, s.Issuance, s.Approvals, s.Authorities, s.Publication, s.External, s.Confirmations}
 }
 
 // subjectOf returns the subject of a template as RFC 4514 text. The template's

@@ -58,7 +58,7 @@ func (f *Facts) request(req *models.Request) (*pki.CSR, error) {
 	if f.CSR != nil && bytes.Equal(f.CSR.DER, req.CSR) {
 		return f.CSR, nil
 	}
-	return pki.ParseCSR(req.CSR)
+	return pki.ParseRequest(req.CSR)
 }
 
 // predecessor returns the certificate that req renews.

@@ -179,6 +179,9 @@ func deliver(ctx context.Context, tx *store.Tx, req *models.Request, cfg Config)
 	if err := tx.KeepPromise(models.StartPromise(req.ID)); err != nil { // to start the story, which is at its end
 		return err
 	}
+	if err := expectConfirmation(ctx, tx, req, cfg.Now()); err != nil {
+		return err
+	}
 	if req.Kind != models.KindOnboarding {
 		return tx.Audit(requestEvent(req, "request.issued", map[string]string{"serial": cert.Serial}))
 	}

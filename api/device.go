@@ -55,7 +55,7 @@ type DeviceCreation struct {
 	Domain       string            `json:"domain" example:"press-shop"`
 	SerialNumber string            `json:"serial_number,omitempty" example:"4711"`
 	Onboarding   OnboardingArming  `json:"onboarding"`
-	IDevIDSHA256 string            `json:"idevid_sha256,omitempty" doc:"for est-idevid: SHA-256 of the IDevID certificate, hex; only this certificate is then accepted"`
+	IDevIDSHA256 string            `json:"idevid_sha256,omitempty" doc:"for est-idevid and cmp-idevid: SHA-256 of the IDevID certificate, hex; only this certificate is then accepted"`
 	Metadata     map[string]string `json:"metadata,omitempty"`
 	Groups       []string          `json:"groups,omitempty" doc:"up to 32" example:"line-3"`
 	Home         string            `json:"home,omitempty" doc:"makes this the record of an existing device in a further domain: a gateway; with est-idevid it shows the IDevID of its home record" example:"gateway-01"`

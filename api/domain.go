@@ -22,6 +22,7 @@ type Domain struct {
 	// The switches; cacerts has none, it is always open.
 	Operations        []models.DeviceOperation  `json:"operations" doc:"what devices may ask for" example:"simpleenroll,simplereenroll,csrattrs,rest-enroll"`
 	OnboardingMethods []models.OnboardingMethod `json:"onboarding_methods" doc:"how devices may prove themselves for their first identity" example:"est-password,est-idevid"`
+	CMP               CMPRules                  `json:"cmp" doc:"settings for CMP (RFC 9810)"`
 	ChannelBinding    bool                      `json:"channel_binding" doc:"requests must be bound to their TLS connection (RFC 7030 section 3.5, RFC 9266)"`
 
 	Truststores []string `json:"truststores,omitempty" doc:"names of those that its devices should have" example:"plant-servers"`
@@ -32,6 +33,20 @@ type Domain struct {
 	Demo      bool      `json:"demo"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// CMPRules are the settings of a domain for CMP.
+type CMPRules struct {
+	ImplicitConfirm bool            `json:"implicit_confirm" doc:"who asks for implicit confirmation gets it (RFC 9810 section 5.1.1.1)"`
+	ConfirmWait     models.Duration `json:"confirm_wait" doc:"how long a certificate waits for being confirmed; then it is revoked" example:"5m"`
+	RATruststore    string          `json:"ra_truststore,omitempty" doc:"truststore of the registration authorities that may ask for its devices" example:"plant-ras"`
+}
+
+// CMPChange changes what it names of the settings for CMP.
+type CMPChange struct {
+	ImplicitConfirm *bool            `json:"implicit_confirm,omitzero" doc:"true unless given"`
+	ConfirmWait     *models.Duration `json:"confirm_wait,omitzero" doc:"5s to 7d; 5m unless given" example:"5m"`
+	RATruststore    *string          `json:"ra_truststore,omitzero" doc:"empty: no registration authority may ask" example:"plant-ras"`
 }
 
 // ApprovalPolicy says which stories of a domain wait for people.
@@ -67,6 +82,7 @@ type DomainCreation struct {
 	Operations        *[]models.DeviceOperation  `json:"operations,omitzero" doc:"everything but serverkeygen unless given" example:"simpleenroll,simplereenroll,csrattrs,rest-enroll"`
 	OnboardingMethods *[]models.OnboardingMethod `json:"onboarding_methods,omitzero" doc:"every method unless given" example:"est-password,est-idevid"`
 	ChannelBinding    *bool                      `json:"channel_binding,omitzero"`
+	CMP               CMPChange                  `json:"cmp,omitzero"`
 	Preset            string                     `json:"preset,omitzero" doc:"industrial unless given" example:"industrial"`
 }
 
@@ -81,6 +97,7 @@ type DomainChange struct {
 	Operations        *[]models.DeviceOperation  `json:"operations,omitzero" example:"simpleenroll,simplereenroll,csrattrs"`
 	OnboardingMethods *[]models.OnboardingMethod `json:"onboarding_methods,omitzero" example:"est-password,est-idevid"`
 	ChannelBinding    *bool                      `json:"channel_binding,omitzero"`
+	CMP               CMPChange                  `json:"cmp,omitzero"`
 
 	Preset *string `json:"preset,omitzero" doc:"name of a preset; the answer says what it does not permit" example:"hardened"`
 	DryRun bool    `json:"dry_run,omitzero" doc:"change nothing; say what the preset, the named one or the domain's, does not permit"`

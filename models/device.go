@@ -14,6 +14,12 @@ const (
 	ESTIDevID   OnboardingMethod = "est-idevid"   // TLS client certificate (RFC 7030 §3.3.2)
 	// RESTPassword is HTTP Basic with a one-time secret at POST /api/v1/enroll.
 	RESTPassword OnboardingMethod = "rest-password"
+	// CMPSecret is a MAC with a one-time secret (RFC 9483 §4.1.5), CMPIDevID a
+	// signature with the manufacturer's key (RFC 9483 §4.1.1), CMPRA the word of a
+	// registration authority (RFC 9483 §5.2).
+	CMPSecret OnboardingMethod = "cmp-secret"
+	CMPIDevID OnboardingMethod = "cmp-idevid"
+	CMPRA     OnboardingMethod = "cmp-ra"
 	// Manual and OTPDownload are for devices that cannot make a key: Trustloom
 	// does, and an operator fetches it, or a person at the device with a
 	// one-time code.
@@ -22,10 +28,16 @@ const (
 )
 
 // OnboardingMethods lists the methods, in the order of the help texts.
-var OnboardingMethods = []OnboardingMethod{ESTPassword, ESTIDevID, RESTPassword, Manual, OTPDownload}
+var OnboardingMethods = []OnboardingMethod{ESTPassword, ESTIDevID, RESTPassword, CMPSecret, CMPIDevID, CMPRA, Manual, OTPDownload}
 
 // HasSecret reports whether a device proves itself with a one-time secret.
-func (m OnboardingMethod) HasSecret() bool { return m == ESTPassword || m == RESTPassword }
+func (m OnboardingMethod) HasSecret() bool {
+	return m == ESTPassword || m == RESTPassword || m == CMPSecret
+}
+
+// HasIDevID reports whether a device proves itself with its manufacturer's
+// certificate.
+func (m OnboardingMethod) HasIDevID() bool { return m == ESTIDevID || m == CMPIDevID }
 
 // Operation returns what a device that is onboarded by m asks for; it is empty
 // for methods in which the device asks for nothing.
@@ -35,6 +47,8 @@ func (m OnboardingMethod) Operation() DeviceOperation {
 		return OpSimpleEnroll
 	case RESTPassword:
 		return OpRESTEnroll
+	case CMPSecret, CMPIDevID, CMPRA:
+		return OpCMPInit
 	}
 	return ""
 }

@@ -16,10 +16,17 @@ const (
 	OpCSRAttrs       DeviceOperation = "csrattrs"       // EST, RFC 7030 §4.5
 	OpServerKeyGen   DeviceOperation = "serverkeygen"   // EST, RFC 7030 §4.4
 	OpRESTEnroll     DeviceOperation = "rest-enroll"    // POST /api/v1/enroll/{domain}/{profile}
+	OpCMPInit        DeviceOperation = "ir"             // CMP, RFC 9483 §4.1.1
+	OpCMPCert        DeviceOperation = "cr"             // CMP, RFC 9483 §4.1.2
+	OpCMPKeyUpdate   DeviceOperation = "kur"            // CMP, RFC 9483 §4.1.3
+	OpCMPPKCS10      DeviceOperation = "p10cr"          // CMP, RFC 9483 §4.1.4
+	OpCMPRevoke      DeviceOperation = "rr"             // CMP, RFC 9483 §4.2
+	OpCMPSupport     DeviceOperation = "genm"           // CMP, RFC 9483 §4.3
 )
 
 // DeviceOperations lists the operations, in the order of the help texts.
-var DeviceOperations = []DeviceOperation{OpSimpleEnroll, OpSimpleReenroll, OpCSRAttrs, OpServerKeyGen, OpRESTEnroll}
+var DeviceOperations = []DeviceOperation{OpSimpleEnroll, OpSimpleReenroll, OpCSRAttrs, OpServerKeyGen, OpRESTEnroll,
+	OpCMPInit, OpCMPCert, OpCMPKeyUpdate, OpCMPPKCS10, OpCMPRevoke, OpCMPSupport}
 
 // DomainDoors says which ways lead into a domain.
 type DomainDoors struct {
@@ -29,12 +36,14 @@ type DomainDoors struct {
 	// ChannelBinding demands that each request is bound to its TLS connection
 	// (RFC 7030 §3.5, RFC 9266).
 	ChannelBinding bool
+	CMP            *CMPRules // nil: what CMPRules are unless set
 }
 
 // NewDomainDoors returns what a new domain offers: everything but keys that
 // are made on the server.
 func NewDomainDoors() *DomainDoors {
-	return &DomainDoors{Open: []DeviceOperation{OpSimpleEnroll, OpSimpleReenroll, OpCSRAttrs, OpRESTEnroll}}
+	return &DomainDoors{Open: []DeviceOperation{OpSimpleEnroll, OpSimpleReenroll, OpCSRAttrs, OpRESTEnroll,
+		OpCMPInit, OpCMPCert, OpCMPKeyUpdate, OpCMPPKCS10, OpCMPRevoke, OpCMPSupport}}
 }
 
 // olderDoors is what a domain offers that was made before there were switches:

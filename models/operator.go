@@ -134,5 +134,6 @@ const (
 	OutboxPublish         OutboxAction = "publish"          // SubjectID: CAID
 	OutboxWakeAuthority   OutboxAction = "wake-authority"   // SubjectID: CAID
 	OutboxDestroyKey      OutboxAction = "destroy-key"      // SubjectID: key store "/" identifier of the key
+	OutboxConfirmation    OutboxAction = "confirmation"     // SubjectID: RequestID of a CMP transaction
 	OutboxRetireDevice    OutboxAction = "retire-device"    // SubjectID: DeviceID; revokes what was issued while it was decommissioned
 )

@@ -23,6 +23,7 @@ const (
 	AuthIDevID           AuthMethod = "idevid"
 	AuthDomainCredential AuthMethod = "domain-credential"
 	AuthPredecessor      AuthMethod = "predecessor" // the certificate being renewed
+	AuthRA               AuthMethod = "ra"          // a registration authority vouches for the device
 	AuthOperator         AuthMethod = "operator"    // an authenticated operator asks for the device
 )
 
@@ -125,6 +126,7 @@ const (
 	CertificateCA               CertificateKind = "ca"
 	CertificateDomainCredential CertificateKind = "domain-credential"
 	CertificateApplication      CertificateKind = "application"
+	CertificateProtector        CertificateKind = "cmp-protection" // signs the CMP messages of a CA
 )
 
 // RevocationReason is a CRLReason spelled as in RFC 5280 §5.3.1.

@@ -8,12 +8,13 @@ import "github.com/trustloom/trustloom/activities"
 // only their method names are used, the worker supplies the real structs.
 // This is the only file that may import package activities.
 var (
-	requests    *activities.Requests
-	issuance    *activities.Issuance
-	approvals   *activities.Approvals
-	authorities *activities.Authorities
-	publication *activities.Publication
-	external    *activities.External
+	requests      *activities.Requests
+	issuance      *activities.Issuance
+	approvals     *activities.Approvals
+	authorities   *activities.Authorities
+	publication   *activities.Publication
+	external      *activities.External
+	confirmations *activities.Confirmations
 )
 
 // The inputs and results that cross the seam.
@@ -30,6 +31,8 @@ type (
 	authorityResult    = activities.AuthorityResult
 	failAuthorityInput = activities.FailAuthorityInput
 	externalResult     = activities.ExternalResult
+	confirmationInput  = activities.ConfirmationInput
+	confirmationResult = activities.ConfirmationResult
 	publishInput       = activities.PublishInput
 	publishResult      = activities.PublishResult
 )

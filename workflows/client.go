@@ -62,6 +62,12 @@ func (c *Client) StartExternalAuthority(ctx context.Context, id models.CAID) err
 	return c.start(ctx, ExternalAuthorityID(id), enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, ExternalAuthority, AuthorityInput{CAID: id})
 }
 
+// StartConfirmation starts the wait for the confirmation of a certificate, or
+// finds it.
+func (c *Client) StartConfirmation(ctx context.Context, id models.RequestID) error {
+	return c.start(ctx, ConfirmationID(id), enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, Confirmation, ConfirmationInput{RequestID: id})
+}
+
 // WakeAuthority tells the story of an external CA that its row has changed. A
 // story that has ended needs no waking.
 func (c *Client) WakeAuthority(ctx context.Context, id models.CAID) error {

@@ -59,6 +59,10 @@ func approvalChild(ctx workflow.Context, id string) workflow.Context {
 	})
 }
 
+// clockLag is how long a story waits where the clock of a worker says that it
+// is too early.
+const clockLag = time.Second
+
 // publicationRuns bounds the history of a publication before it continues as
 // new.
 const publicationRuns = 100

@@ -55,6 +55,7 @@ func record(t *testing.T) {
 	r.authorities()
 	r.external()
 	r.atOnce()
+	r.confirmations()
 	r.approvals()
 	r.failure()
 }

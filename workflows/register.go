@@ -6,7 +6,7 @@ import "go.temporal.io/sdk/worker"
 
 // Stories lists every workflow.
 func Stories() []any {
-	return []any{Onboarding, Enrollment, Approval, Authority, ExternalAuthority, Publication}
+	return []any{Onboarding, Enrollment, Approval, Authority, ExternalAuthority, Publication, Confirmation}
 }
 
 // Register makes w tell every story.

@@ -83,7 +83,7 @@ func TestNames(t *testing.T) {
 		"task-queue "+workflows.TaskQueue, "task-queue "+workflows.KeyTaskQueue,
 		"id "+workflows.OnboardingID("domain", "key"), "id "+workflows.EnrollmentID("domain", "key"),
 		"id "+workflows.ApprovalID("request"), "id "+workflows.AuthorityID("ca"), "id "+workflows.PublicationID("ca"),
-		"id "+workflows.ExternalAuthorityID("ca"))
+		"id "+workflows.ExternalAuthorityID("ca"), "id "+workflows.ConfirmationID("request"))
 	slices.Sort(names)
 	got := strings.Join(names, "\n") + "\n"
 	const golden = "testdata/names.golden"

@@ -43,6 +43,10 @@ func AuthorityID(ca models.CAID) string { return "authority/" + string(ca) }
 // else signs.
 func ExternalAuthorityID(ca models.CAID) string { return "external-authority/" + string(ca) }
 
+// ConfirmationID is the workflow ID of the wait for the confirmation of a
+// request's certificate.
+func ConfirmationID(request models.RequestID) string { return "confirmation/" + string(request) }
+
 // PublicationID is the workflow ID of the CRL publication of a CA.
 func PublicationID(ca models.CAID) string { return "publication/" + string(ca) }
 

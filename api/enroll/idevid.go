@@ -19,6 +19,7 @@ import (
 
 // claim is what an IDevID says, after its chain was verified.
 type claim struct {
+	method       models.OnboardingMethod
 	registration *models.Registration
 	chain        []*x509.Certificate
 	fingerprint  string
@@ -32,8 +33,8 @@ type claim struct {
 // idevid authenticates a device by its manufacturer's certificate (IEEE
 // 802.1AR): it must chain to the truststore of a registration of the domain,
 // and the part of it that the registration looks at must match its pattern.
-func (d *Door) idevid(ctx context.Context, domain *models.Domain, presented []*x509.Certificate, address string) (Identity, error) {
-	if err := policy.Admits(domain, models.ESTIDevID); err != nil {
+func (d *Door) idevid(ctx context.Context, domain *models.Domain, method models.OnboardingMethod, presented []*x509.Certificate, address string) (Identity, error) {
+	if err := policy.Admits(domain, method); err != nil {
 		return Identity{}, err
 	}
 	if d.cfg.People(presented) {
@@ -61,7 +62,9 @@ func (d *Door) idevid(ctx context.Context, domain *models.Domain, presented []*x
 			if err := d.unrevoked(ctx, r.TruststoreName, chain); err != nil {
 				return Identity{}, err
 			}
-			return d.bind(ctx, domain, newClaim(r, chain, name, address))
+			c := newClaim(r, chain, name, address)
+			c.method = method
+			return d.bind(ctx, domain, c)
 		}
 		refusal = models.Errorf(models.KindDenied, "the IDevID is trusted, but no registration of domain %s admits %s", domain.Name, saidBy(r, chain[0]))
 	}
@@ -167,6 +170,11 @@ func (d *Door) bind(ctx context.Context, domain *models.Domain, c *claim) (Ident
 	if err != nil {
 		return Identity{}, err
 	}
+	if device != nil {
+		if err := c.armed(device); err != nil {
+			return Identity{}, err
+		}
+	}
 	who := c.identify(device)
 	if device == nil {
 		if who.Device, err = d.newDevice(ctx, domain, c); err != nil {
@@ -179,6 +187,14 @@ func (d *Door) bind(ctx context.Context, domain *models.Domain, c *claim) (Ident
 
 func (c *claim) identify(device *models.Device) Identity {
 	return Identity{Method: models.AuthIDevID, Subject: c.fingerprint, Key: c.identity, IDevIDKey: c.key, Device: device}
+}
+
+// armed refuses a device that is to be onboarded in another way.
+func (c *claim) armed(device *models.Device) error {
+	if device.Method == c.method {
+		return nil
+	}
+	return models.Errorf(models.KindDenied, "device %s is armed for onboarding by %s, not by IDevID (%s)", device.Name, device.Method, c.method)
 }
 
 // bound is the answer for a device that is bound to the very IDevID.
@@ -199,8 +215,8 @@ func (d *Door) bound(ctx context.Context, domain *models.Domain, device *models.
 		}
 		device = member
 	}
-	if device.Method != models.ESTIDevID {
-		return Identity{}, models.Errorf(models.KindDenied, "device %s is armed for onboarding by %s, not by IDevID", device.Name, device.Method)
+	if err := c.armed(device); err != nil {
+		return Identity{}, err
 	}
 	who := c.identify(device)
 	who.Key = identity
@@ -244,7 +260,7 @@ func (d *Door) newDevice(ctx context.Context, domain *models.Domain, c *claim) (
 	}
 	return &models.Device{
 		ID: models.NewID[models.DeviceID](), Name: name, SerialNumber: serial, DomainID: domain.ID, State: models.DeviceRegistered,
-		Method: models.ESTIDevID, IDevIDSHA256: c.fingerprint, IDevIDIdentity: &c.identity, IDevIDKeySHA256: c.key, RegistrationID: c.registration.ID,
+		Method: c.method, IDevIDSHA256: c.fingerprint, IDevIDIdentity: &c.identity, IDevIDKeySHA256: c.key, RegistrationID: c.registration.ID,
 	}, nil
 }
 

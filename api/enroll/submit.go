@@ -95,7 +95,7 @@ func (d *Door) Submit(ctx context.Context, s *Submission) (Answer, error) {
 
 // flight answers all who send the same request at the same moment by one go.
 func (d *Door) flight(ctx context.Context, s *Submission, key string, do func(context.Context) (Answer, error)) (Answer, error) {
-	flight := d.flights.DoChan(key, func() (any, error) { return d.fly(ctx, s, do) })
+	flight := d.flights.DoChan(s.flying(key), func() (any, error) { return d.fly(ctx, s, do) })
 	select {
 	case done := <-flight:
 		d.cfg.Fault(activities.FaultBeforeAnswer)
@@ -148,6 +148,9 @@ func (s *Submission) keyParts() models.KeyParts {
 // find returns the key of the submission and the request that has it, if
 // there is one. A request whose result is void does not count.
 func (d *Door) find(ctx context.Context, s *Submission) (string, *models.Request, error) {
+	if s.Transaction != "" {
+		return d.findTransaction(ctx, s)
+	}
 	for parts := s.keyParts(); parts.Attempt < maxAttempts; parts.Attempt++ {
 		key := models.RequestKey(parts)
 		req, err := d.cfg.Store.FindRequestByKey(ctx, key)

@@ -76,6 +76,9 @@ func (o *Operations) retire(ctx context.Context, tx *store.Tx, who Caller, row *
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := tx.PutDeviceSecret(row.ID, nil); err != nil {
+		return nil, nil, err
+	}
 	promise := models.OutboxItem{Action: models.OutboxRetireDevice, SubjectID: string(row.ID), NotBefore: o.now().Add(afterwards)}
 	if err := tx.Promise(promise); err != nil {
 		return nil, nil, err

@@ -128,6 +128,11 @@ func (o *Operations) CreateDevice(ctx context.Context, who Caller, in api.Device
 		if err := tx.IndexGroups(row); err != nil {
 			return err
 		}
+		if row.Method == models.CMPSecret {
+			if err := o.keepSecret(tx, row, secret); err != nil {
+				return err
+			}
+		}
 		return tx.Audit(deviceEvent(who, "device.registered", row))
 	})
 	if err != nil {
@@ -163,22 +168,38 @@ func newDevice(in api.DeviceCreation) (*models.Device, error) {
 	if in.IDevIDSHA256 == "" {
 		return row, nil
 	}
-	if row.Method != models.ESTIDevID {
-		return nil, models.Errorf(models.KindInvalid, "idevid_sha256 goes with the onboarding method %s only", models.ESTIDevID)
+	if !row.Method.HasIDevID() {
+		return nil, models.Errorf(models.KindInvalid, "idevid_sha256 goes with the onboarding methods %s and %s only", models.ESTIDevID, models.CMPIDevID)
 	}
 	row.IDevIDSHA256, err = parseDigest("idevid_sha256", in.IDevIDSHA256)
 	return row, err
 }
 
 // arm lets a device be onboarded by its method and returns the secret for
-// that, if the method has one. What was armed before is void.
+// that, if the method has one. What was armed before is void. Of a secret that
+// is kept sealed (keepSecret) the row has no hash.
 func arm(row *models.Device) (secret string) {
 	row.Epoch++
 	row.SecretHash, row.SecretUsedBy, row.SecretUsedAt, row.OnboardedAt = nil, "", nil, nil
 	if row.Method.HasSecret() {
 		secret, row.SecretHash = newSecret()
 	}
+	if row.Method == models.CMPSecret {
+		row.SecretHash = nil
+	}
 	return secret
+}
+
+// keepSecret keeps the new secret of a device sealed if its method needs it in
+// the clear, and destroys the one before.
+func (o *Operations) keepSecret(tx *store.Tx, row *models.Device, secret string) error {
+	if row.Method != models.CMPSecret {
+		return tx.PutDeviceSecret(row.ID, nil)
+	}
+	if o.sealer == nil {
+		return models.Errorf(models.KindInvalid, "secrets for %s are not kept here", row.Method)
+	}
+	return tx.PutDeviceSecret(row.ID, o.sealer.Seal(models.SecretSeal(row.ID), []byte(secret)))
 }
 
 // ArmDevice lets a device be onboarded again, with a new secret and possibly
@@ -212,7 +233,7 @@ func (o *Operations) ArmDevice(ctx context.Context, who Caller, name string, in 
 		}
 		row.State = models.DeviceRegistered
 		secret = arm(row)
-		return nil
+		return o.keepSecret(tx, row, secret)
 	})
 	if err != nil {
 		return nil, err

@@ -83,7 +83,7 @@ func (o *Operations) CreateDomain(ctx context.Context, who Caller, in api.Domain
 	if _, err := policy.FindPreset(row.Preset); err != nil {
 		return nil, err
 	}
-	if _, err := changeDoors(row, doorsChange{in.Operations, in.OnboardingMethods, in.ChannelBinding}); err != nil {
+	if _, err := changeDoors(row, doorsChange{in.Operations, in.OnboardingMethods, in.ChannelBinding, in.CMP}); err != nil {
 		return nil, err
 	}
 	err = o.write(ctx, func(tx *store.Tx) error {
@@ -91,6 +91,9 @@ func (o *Operations) CreateDomain(ctx context.Context, who Caller, in api.Domain
 			return err
 		}
 		if err := checkProfiles(ctx, tx, who, row); err != nil {
+			return err
+		}
+		if err := checkRAs(ctx, tx, who, row); err != nil {
 			return err
 		}
 		if err := tx.InsertDomain(row); err != nil {
@@ -186,9 +189,14 @@ func changeDomain(ctx context.Context, tx *store.Tx, who Caller, row *models.Dom
 	if in.Approval != (api.PolicyChange{}) {
 		changed = append(changed, "approval")
 	}
-	opened, err := changeDoors(row, doorsChange{in.Operations, in.OnboardingMethods, in.ChannelBinding})
+	opened, err := changeDoors(row, doorsChange{in.Operations, in.OnboardingMethods, in.ChannelBinding, in.CMP})
 	if err != nil {
 		return nil, err
+	}
+	if in.CMP.RATruststore != nil {
+		if err := checkRAs(ctx, tx, who, row); err != nil {
+			return nil, err
+		}
 	}
 	return append(changed, opened...), changePolicy(&row.Approval, in.Approval)
 }
@@ -289,7 +297,7 @@ func wireDomain(ctx context.Context, names *names, d *models.Domain) (api.Domain
 		Approval: api.ApprovalPolicy{
 			Onboarding: wireRule(d.Approval.Onboarding), Enrollment: wireRule(d.Approval.Enrollment), Renewal: wireRule(d.Approval.Renewal),
 		},
-		Operations: d.Doors().Open, OnboardingMethods: admitted(d), ChannelBinding: d.Doors().ChannelBinding,
+		Operations: d.Doors().Open, OnboardingMethods: admitted(d), ChannelBinding: d.Doors().ChannelBinding, CMP: wireCMP(d.CMP()),
 		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
 	}, err
 }

@@ -3,10 +3,13 @@
 package operations
 
 import (
+	"context"
 	"slices"
 
+	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/policy"
+	"github.com/trustloom/trustloom/models/store"
 )
 
 // doorsChange are the members of a change that are about switches.
@@ -14,6 +17,7 @@ type doorsChange struct {
 	Operations        *[]models.DeviceOperation
 	OnboardingMethods *[]models.OnboardingMethod
 	ChannelBinding    *bool
+	CMP               api.CMPChange
 }
 
 // changeDoors applies the switches that a change names, and returns the names
@@ -36,10 +40,52 @@ func changeDoors(row *models.Domain, in doorsChange) (changed []string, err erro
 		changed = append(changed, "channel_binding")
 		doors.ChannelBinding = *in.ChannelBinding
 	}
+	if in.CMP != (api.CMPChange{}) {
+		changed = append(changed, "cmp")
+		if doors.CMP, err = changeCMP(doors.CMP, in.CMP); err != nil {
+			return nil, err
+		}
+	}
 	if len(changed) > 0 {
 		row.Operations = &doors
 	}
 	return changed, nil
+}
+
+// changeCMP returns the settings for CMP with what a change names.
+func changeCMP(before *models.CMPRules, in api.CMPChange) (*models.CMPRules, error) {
+	rules := models.CMPRules{}
+	if before != nil {
+		rules = *before
+	}
+	if in.ImplicitConfirm != nil {
+		rules.ExplicitConfirm = !*in.ImplicitConfirm
+	}
+	if in.ConfirmWait != nil {
+		rules.ConfirmWait = *in.ConfirmWait
+		if rules.ConfirmWait < models.MinConfirmWait || rules.ConfirmWait > models.MaxConfirmWait {
+			return nil, models.Errorf(models.KindInvalid, "cmp.confirm_wait must be between %s and %s", models.MinConfirmWait, models.MaxConfirmWait)
+		}
+	}
+	if in.RATruststore != nil {
+		rules.RATruststore = *in.RATruststore
+	}
+	return &rules, nil
+}
+
+// checkRAs makes sure that there is the truststore that a domain names for the
+// registration authorities, for a caller who sees it.
+func checkRAs(ctx context.Context, tx *store.Tx, who Caller, row *models.Domain) error {
+	name := row.CMP().RATruststore
+	if name == "" {
+		return nil
+	}
+	_, err := truststoreNamed(ctx, tx.Queries, who, name)
+	return err
+}
+
+func wireCMP(rules models.CMPRules) api.CMPRules {
+	return api.CMPRules{ImplicitConfirm: !rules.ExplicitConfirm, ConfirmWait: rules.ConfirmWait, RATruststore: rules.RATruststore}
 }
 
 // chosen returns the values of a list in the order of all that there are; it

@@ -60,8 +60,8 @@ func (o *Operations) UnbindDevice(ctx context.Context, who Caller, name string, 
 		if row.IDevIDIdentity == nil && row.IDevIDSHA256 == pin {
 			return models.Errorf(models.KindConflict, "device %s is not bound to an IDevID", row.Name)
 		}
-		if pin != "" && row.Method != models.ESTIDevID {
-			return models.Errorf(models.KindInvalid, "idevid_sha256 goes with the onboarding method %s only; arm device %s for it first", models.ESTIDevID, row.Name)
+		if pin != "" && !row.Method.HasIDevID() {
+			return models.Errorf(models.KindInvalid, "idevid_sha256 goes with the onboarding methods est-idevid and cmp-idevid only; arm device %s for one of them first", row.Name)
 		}
 		row.IDevIDIdentity, row.IDevIDSHA256, row.IDevIDKeySHA256 = nil, pin, ""
 		released, err = tx.ReleaseIDevIDs(row.ID)

@@ -57,6 +57,11 @@ type Keys interface {
 	DestroyKey(ctx context.Context, ref models.KeyRef) error
 }
 
+// Sealer seals secrets under the server's key. *hsm.Sealer is the one there is.
+type Sealer interface {
+	Seal(id string, plain []byte) []byte
+}
+
 // Config is what Operations is made of. Store and Stories are required.
 type Config struct {
 	Store   *store.Store
@@ -78,6 +83,8 @@ type Config struct {
 	Logins Logins
 	// Keys takes keys from elsewhere; without it no CA can be imported.
 	Keys Keys
+	// Sealer seals the secrets that are kept; without it there are none.
+	Sealer Sealer
 	// AuthorityWait is how long the creation of a CA is waited for; 8 s unless set.
 	AuthorityWait time.Duration
 }
@@ -97,6 +104,7 @@ type Operations struct {
 	logins        Logins
 	authorityWait time.Duration
 	keys          Keys
+	sealer        Sealer
 	reading       chan struct{} // held by whoever decrypts a file: that costs seconds
 }
 
@@ -108,6 +116,7 @@ func New(cfg Config) *Operations {
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), keyStores: cfg.KeyStores, authorityWait: cfg.AuthorityWait,
 		people: cfg.People, logins: cfg.Logins,
 		deliverer: cfg.Deliverer,
+		sealer:    cfg.Sealer,
 		keys:      cfg.Keys, reading: make(chan struct{}, 1),
 	}
 	if o.now == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/store"
 )
 
@@ -65,7 +66,11 @@ func (o *Operations) fullRequest(ctx context.Context, row *models.Request) (*api
 	if err != nil {
 		return nil, err
 	}
-	out.CSR = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: row.CSR}))
+	form := "CERTIFICATE REQUEST"
+	if pki.IsTemplate(row.CSR) {
+		form = "CERTIFICATE TEMPLATE" // of CMP, RFC 4211
+	}
+	out.CSR = string(pem.EncodeToMemory(&pem.Block{Type: form, Bytes: row.CSR}))
 	approval, err := o.store.FindApprovalByRequest(ctx, row.ID)
 	if err == nil {
 		out.Approval = string(approval.ID)

@@ -84,6 +84,7 @@ var memberKinds = map[string]string{
 	"home": "device", "policy": "", "ocsp_url": "", "groups": "", "add_groups": "", "remove_groups": "", "add": "", "remove": "",
 	"state": "", "operations": "", "onboarding_methods": "", "der": "", "idevid_sha256": "", "reason": "", "comment": "", "decision": "", "subject_sha256": "", "role": "", "operator": "", "oidc_subject": "", "match": "",
 	"preset": "", "cursor": "", "channel": "", "profile": "profile", "key_algorithm": "", "sans": "", "life": "", "password": "", "file": "", "bind_devices": "", "certificate": "", "chain": "",
+	"cmp": "", "ra_truststore": "truststore", "confirm_wait": "",
 	"validity": "", "expires_in": "", "overlap": "", "deadline": "", "remind_after": "", "escalate_after": "",
 }
 
@@ -265,7 +266,14 @@ func (w *world) memberIsIsolated(t *testing.T, op operation, member, kind string
 				body[name] = own[memberKinds[name]]
 			}
 		}
-		body[member] = value
+		if _, ok := body["cmp"]; ok {
+			body["cmp"] = map[string]string{"ra_truststore": own["truststore"]}
+		}
+		if member == "ra_truststore" {
+			body["cmp"] = map[string]string{member: value}
+		} else {
+			body[member] = value
+		}
 		if slices.Contains([]string{"domains", "profiles", "truststores"}, member) {
 			body[member] = []string{value}
 		}

@@ -31,6 +31,16 @@ const (
 // is not understood. Revocation is not looked at. What is presented is bounded
 // before it is used. It is KindUnauthenticated, saying why, otherwise.
 func VerifyClient(leaf *x509.Certificate, intermediates []*x509.Certificate, anchors []*x509.Certificate, at time.Time) ([]*x509.Certificate, error) {
+	return verifyPresented(leaf, intermediates, anchors, at, x509.ExtKeyUsageClientAuth)
+}
+
+// VerifySigner is VerifyClient for a certificate that signed a message, outside
+// of TLS: what it is meant for is for the caller to look at.
+func VerifySigner(leaf *x509.Certificate, intermediates []*x509.Certificate, anchors []*x509.Certificate, at time.Time) ([]*x509.Certificate, error) {
+	return verifyPresented(leaf, intermediates, anchors, at, x509.ExtKeyUsageAny)
+}
+
+func verifyPresented(leaf *x509.Certificate, intermediates, anchors []*x509.Certificate, at time.Time, purpose x509.ExtKeyUsage) ([]*x509.Certificate, error) {
 	if len(intermediates) > maxIntermediates {
 		return nil, unproven("the client sent %d intermediate certificates; at most %d are permitted", len(intermediates), maxIntermediates)
 	}
@@ -54,7 +64,7 @@ func VerifyClient(leaf *x509.Certificate, intermediates []*x509.Certificate, anc
 	}
 	chains, err := leaf.Verify(x509.VerifyOptions{
 		Roots: roots, Intermediates: pool, CurrentTime: at,
-		KeyUsages:                 []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		KeyUsages:                 []x509.ExtKeyUsage{purpose},
 		MaxConstraintComparisions: maxComparisons,
 	})
 	if err != nil {

@@ -117,8 +117,8 @@ func Closed(d *models.Device) string {
 
 // methodsOf says which proofs are good for which story.
 var methodsOf = map[models.RequestKind][]models.AuthMethod{
-	models.KindOnboarding: {models.AuthPassword, models.AuthIDevID, models.AuthOperator},
-	models.KindEnrollment: {models.AuthDomainCredential, models.AuthOperator},
+	models.KindOnboarding: {models.AuthPassword, models.AuthIDevID, models.AuthRA, models.AuthOperator},
+	models.KindEnrollment: {models.AuthDomainCredential, models.AuthRA, models.AuthOperator},
 	models.KindRenewal:    {models.AuthPredecessor},
 }
 

@@ -96,7 +96,7 @@ func (p *Preset) CheckMethod(m models.OnboardingMethod) *Finding {
 // CheckPeople judges how many people have to approve an onboarding by a
 // method.
 func (p *Preset) CheckPeople(m models.OnboardingMethod, people int) *Finding {
-	if m == models.ESTIDevID || people >= p.OnboardingPeople {
+	if m.HasIDevID() || people >= p.OnboardingPeople {
 		return nil
 	}
 	return finding("onboarding_people", fmt.Sprintf("let it wait for people ('trustloom domains set ... --approval-onboarding operator:%d')", p.OnboardingPeople),
@@ -196,7 +196,7 @@ func (p *Preset) CheckStory(s Story) *Finding {
 		return nil
 	}
 	method := s.Device.Method
-	if s.Auth == models.AuthIDevID {
+	if s.Auth == models.AuthIDevID && !method.HasIDevID() {
 		method = models.ESTIDevID
 	}
 	if method == "" {

@@ -23,13 +23,16 @@ func (q *Queries) FindDeviceBoundTo(ctx context.Context, fingerprint string) (*m
 		"idevid_sha256 = ? AND idevid_sha256 <> '' AND idevid_identity IS NOT NULL", fingerprint)
 }
 
-const unboundIDevID = "domain_id = ? AND method = ? AND idevid_identity IS NULL AND "
+// byIDevID are the methods of onboarding with an IDevID.
+var byIDevID = []models.OnboardingMethod{models.ESTIDevID, models.CMPIDevID}
+
+const unboundIDevID = "domain_id = ? AND method IN ? AND idevid_identity IS NULL AND "
 
 // FindPinnedDevice returns the device of a domain that an operator registered
 // for the IDevID with this fingerprint, and that is bound to none yet.
 func (q *Queries) FindPinnedDevice(ctx context.Context, domain models.DomainID, fingerprint string) (*models.Device, error) {
 	return find[models.Device](ctx, q, quoted("unbound device with IDevID", fingerprint), unboundIDevID+"idevid_sha256 = ? AND idevid_sha256 <> ''",
-		domain, models.ESTIDevID, fingerprint)
+		domain, byIDevID, fingerprint)
 }
 
 // UnboundDevices returns the devices of a domain, two at most, that an operator
@@ -40,7 +43,7 @@ func (q *Queries) UnboundDevices(ctx context.Context, domain models.DomainID, se
 	if serial == "" {
 		return nil, nil
 	}
-	err := q.with(ctx).Where(unboundIDevID+"serial_number = ?", domain, models.ESTIDevID, serial).Order("name").Limit(2).Find(&rows).Error
+	err := q.with(ctx).Where(unboundIDevID+"serial_number = ?", domain, byIDevID, serial).Order("name").Limit(2).Find(&rows).Error
 	return rows, q.check(err, "unbound devices")
 }
 

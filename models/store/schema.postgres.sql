@@ -176,6 +176,23 @@ claims constraint claims_certificate_id_fkey FOREIGN KEY (certificate_id) REFERE
 claims constraint claims_pkey PRIMARY KEY (domain_id, name, certificate_id)
 CREATE INDEX claims_certificate ON public.claims USING btree (certificate_id)
 CREATE UNIQUE INDEX claims_pkey ON public.claims USING btree (domain_id, name, certificate_id)
+cmp_transactions.id text collate "C" not null
+cmp_transactions.state text collate "C" not null
+cmp_transactions.request_id text collate "C" not null
+cmp_transactions.certificate_id text collate "C" not null
+cmp_transactions.domain_id text collate "C" not null
+cmp_transactions.device_id text collate "C" not null
+cmp_transactions.confirm_wait bigint not null
+cmp_transactions.deadline timestamp with time zone
+cmp_transactions.ended_at timestamp with time zone
+cmp_transactions.reason text collate "C" not null
+cmp_transactions.revision bigint not null
+cmp_transactions.created_at timestamp with time zone not null
+cmp_transactions.updated_at timestamp with time zone not null
+cmp_transactions constraint cmp_transactions_pkey PRIMARY KEY (id)
+CREATE INDEX cmp_transactions_overdue ON public.cmp_transactions USING btree (deadline) WHERE (state = 'open'::text)
+CREATE UNIQUE INDEX cmp_transactions_pkey ON public.cmp_transactions USING btree (id)
+CREATE INDEX cmp_transactions_request ON public.cmp_transactions USING btree (request_id) WHERE (request_id <> ''::text)
 crls.id text collate "C" not null
 crls.ca_id text collate "C" not null
 crls.key_id text collate "C" not null
@@ -224,6 +241,11 @@ device_groups constraint device_groups_device_id_fkey FOREIGN KEY (device_id) RE
 device_groups constraint device_groups_pkey PRIMARY KEY (name, device_id)
 CREATE INDEX device_groups_device ON public.device_groups USING btree (device_id)
 CREATE UNIQUE INDEX device_groups_pkey ON public.device_groups USING btree (name, device_id)
+device_secrets.device_id text collate "C" not null
+device_secrets.sealed bytea not null
+device_secrets.created_at timestamp with time zone not null
+device_secrets constraint device_secrets_pkey PRIMARY KEY (device_id)
+CREATE UNIQUE INDEX device_secrets_pkey ON public.device_secrets USING btree (device_id)
 devices.id text collate "C" not null
 devices.name text collate "C" not null
 devices.serial_number text collate "C" not null

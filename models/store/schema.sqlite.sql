@@ -159,6 +159,23 @@ CREATE TABLE claims (
 	PRIMARY KEY (domain_id, name, certificate_id)
 );
 CREATE INDEX claims_certificate ON claims (certificate_id);
+CREATE TABLE cmp_transactions (
+	id TEXT NOT NULL PRIMARY KEY,
+	state TEXT NOT NULL,
+	request_id TEXT NOT NULL,
+	certificate_id TEXT NOT NULL,
+	domain_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	confirm_wait INTEGER NOT NULL,
+	deadline DATETIME,
+	ended_at DATETIME,
+	reason TEXT NOT NULL,
+	revision INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL
+);
+CREATE INDEX cmp_transactions_overdue ON cmp_transactions (deadline) WHERE state = 'open';
+CREATE INDEX cmp_transactions_request ON cmp_transactions (request_id) WHERE request_id <> '';
 CREATE TABLE crls (
 	id TEXT NOT NULL PRIMARY KEY,
 	ca_id TEXT NOT NULL REFERENCES cas (id),
@@ -205,6 +222,11 @@ CREATE TABLE device_groups (
 	PRIMARY KEY (name, device_id)
 );
 CREATE INDEX device_groups_device ON device_groups (device_id);
+CREATE TABLE device_secrets (
+	device_id TEXT NOT NULL PRIMARY KEY,
+	sealed BLOB NOT NULL,
+	created_at DATETIME NOT NULL
+);
 CREATE TABLE devices (
 	id TEXT NOT NULL PRIMARY KEY,
 	name TEXT NOT NULL UNIQUE,

@@ -36,7 +36,7 @@ func (a *App) interfaces(mounts *server.Config) {
 	a.deliver = enroll.NewDeliveries(enroll.DeliveryConfig{Door: door, Sealer: a.keySealer, Signer: a.signKeys, Life: a.cfg.DeliveryLife})
 	ops := operations.New(operations.Config{
 		Store: a.store, Stories: a.stories, Audit: a.sealer, Deliverer: a.deliver, Now: time.Now, Logger: a.log, PublicURL: a.cfg.PublicURL,
-		Keys: a.issuer, KeyStores: slices.Sorted(maps.Keys(a.keys)), People: a.people, Logins: a.logins,
+		Keys: a.issuer, Sealer: a.keySealer, KeyStores: slices.Sorted(maps.Keys(a.keys)), People: a.people, Logins: a.logins,
 	})
 	mounts.REST = rest.New(rest.Config{
 		Operations: ops, Authenticator: auth.New(a.store, time.Now).Guarded(guard).Knowing(a.people), Logger: a.log, Now: time.Now, Version: a.cfg.Version,

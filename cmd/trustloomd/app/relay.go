@@ -45,6 +45,7 @@ func (a *App) relay(ctx context.Context) {
 			a.within(ctx, func(ctx context.Context) {
 				cursor, _ = a.rehydrate(ctx, cursor)
 				a.rehydrateCAs(ctx)
+				a.rehydrateConfirmations(ctx)
 			})
 		}
 	}
@@ -107,6 +108,8 @@ func (a *App) keep(ctx context.Context, item models.OutboxItem) error {
 	case models.OutboxDestroyKey:
 		store, id, _ := strings.Cut(item.SubjectID, "/")
 		return a.issuer.DestroyKey(ctx, models.KeyRef{Store: store, ID: id})
+	case models.OutboxConfirmation:
+		return a.stories.StartConfirmation(ctx, models.RequestID(item.SubjectID))
 	case models.OutboxRetireDevice:
 		return a.retireDevice(ctx, models.DeviceID(item.SubjectID))
 	}

@@ -129,7 +129,7 @@ func (c *checker) issuer(row *models.Certificate) *authority {
 // ofRequest checks that certificate and request name each other.
 func (c *checker) ofRequest(ctx context.Context, subject string, row *models.Certificate) error {
 	if row.RequestID == "" {
-		if row.Kind != models.CertificateCA && row.Origin != models.CertificateImported {
+		if row.Kind != models.CertificateCA && row.Kind != models.CertificateProtector && row.Origin != models.CertificateImported {
 			c.broken(oneEach, subject, "nobody requested it")
 		}
 		return nil
