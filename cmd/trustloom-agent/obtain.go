@@ -40,14 +40,20 @@ func (a *agent) obtain(ctx context.Context, h *holding, force bool) (time.Durati
 		}
 	}
 	usable := current != nil && current.Wish == h.digest() && a.now().Before(current.leaf().NotAfter) && a.reachable(current.Key)
-	p, err := a.resumable(ctx, h, current, usable)
+	p, err := h.store.asked()
 	if err != nil {
 		return 0, err
 	}
+	if p == nil && usable && !force && a.placed(h, current.Key) && a.now().Before(current.due()) {
+		return 0, nil
+	}
+	if usable, err = a.renewable(ctx, h, current, usable); err != nil {
+		return 0, err
+	}
+	if p, err = a.resumable(ctx, h, p, current, usable); err != nil {
+		return 0, err
+	}
 	if p == nil {
-		if usable && !force && a.placed(h, current.Key) && a.now().Before(current.due()) {
-			return 0, nil
-		}
 		if p, err = a.begin(ctx, h, current, usable); err != nil {
 			return 0, err
 		}
@@ -55,18 +61,30 @@ func (a *agent) obtain(ctx context.Context, h *holding, force bool) (time.Durati
 	return a.send(ctx, h, p, current)
 }
 
-// resumable returns the pending request if it still makes sense.
-func (a *agent) resumable(ctx context.Context, h *holding, current *pair, usable bool) (*pending, error) {
-	p, err := h.store.asked()
-	if err != nil || p == nil {
-		return nil, err
+// renewable reports whether a pair that is usable has its key, and tells
+// why a pair that is not is of no help.
+func (a *agent) renewable(ctx context.Context, h *holding, current *pair, usable bool) (bool, error) {
+	if current != nil && !a.reachable(current.Key) {
+		a.log.Warn("the key of the certificate in use is in a token that the file does not name: a first certificate is asked for", "certificate", h.Name, "key", current.Key.URI)
 	}
-	renews := p.Predecessor != "" && usable && p.Predecessor == current.Name
-	if p.Wish == h.digest() && (renews || p.Predecessor == "") && a.placed(h, p.Key) {
+	if !usable {
+		return false, nil
+	}
+	lost, err := a.lost(ctx, current.Key)
+	if lost {
+		a.log.Warn("the key of the certificate in use is not in the token any more: a first certificate is asked for", "certificate", h.Name, "key", current.Key.URI)
+	}
+	return !lost, err
+}
+
+// resumable returns the pending request if it still makes sense.
+func (a *agent) resumable(ctx context.Context, h *holding, p *pending, current *pair, usable bool) (*pending, error) {
+	if p == nil {
+		return nil, nil
+	}
+	fits := !usable && p.Predecessor == "" || usable && p.Predecessor == current.Name
+	if fits && p.Wish == h.digest() && a.placed(h, p.Key) {
 		lost, err := a.lost(ctx, p.Key)
-		if err == nil && renews && !lost {
-			lost, err = a.lost(ctx, current.Key)
-		}
 		if err != nil || !lost {
 			return p, err
 		}
@@ -77,19 +95,6 @@ func (a *agent) resumable(ctx context.Context, h *holding, current *pair, usable
 // begin makes a key and a request, and keeps both. The request renews the
 // current pair, if that is usable.
 func (a *agent) begin(ctx context.Context, h *holding, current *pair, usable bool) (*pending, error) {
-	if current != nil && !a.reachable(current.Key) {
-		a.log.Warn("the key of the certificate in use is in a token that the file does not name: a first certificate is asked for", "certificate", h.Name, "key", current.Key.URI)
-	}
-	if usable {
-		lost, err := a.lost(ctx, current.Key)
-		if err != nil {
-			return nil, err
-		}
-		if lost {
-			a.log.Warn("the key of the certificate in use is not in the token any more: a first certificate is asked for", "certificate", h.Name)
-			usable = false
-		}
-	}
 	key, kept, err := a.newKey(ctx, h)
 	if err != nil {
 		return nil, err
@@ -189,6 +194,9 @@ func (a *agent) idevid(ctx context.Context) (*tls.Certificate, error) {
 		return nil, err
 	}
 	key, err := a.token.existing(ctx, *a.cfg.IDevKey)
+	if models.KindOf(err) == models.KindNotFound {
+		return nil, models.Errorf(models.KindNotFound, "the token %s has no key %s; 'pkcs11-tool --module %s --login --list-objects' shows what it has", a.token.entry.name(), a.cfg.IDevKey, a.token.entry.Module)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -222,7 +222,7 @@ func (s *store) versions() ([]string, error) {
 
 // tidy removes versions that nothing refers to, except the one before keep:
 // programs may have its files open. A key in a token is nobody's file, and
-// whoever moves a key into a token wants it nowhere else: there, keep is alone.
+// whoever moves a key wants it nowhere else: with a token, keep is alone.
 func (s *store) tidy(ctx context.Context) error {
 	names, err := s.versions()
 	if err != nil {
@@ -233,7 +233,7 @@ func (s *store) tidy(ctx context.Context) error {
 		return err
 	}
 	keep := []string{now, s.refused()}
-	if i := slices.Index(names, now); i > 0 && !exists(s.path(now, fileKeyURI)) {
+	if i := slices.Index(names, now); i > 0 && !exists(s.path(now, fileKeyURI)) && !exists(s.path(names[i-1], fileKeyURI)) {
 		keep = append(keep, names[i-1])
 	}
 	for _, name := range names {

@@ -40,7 +40,9 @@ func newSoftToken(t *testing.T) *softToken {
 	s := &softToken{t: t, cfg: cfg, pinFile: filepath.Join(dir, "pin"), log: log}
 	s.setPIN(cfg.PIN)
 	c := &config{document: document{StateDir: dir, PKCS11: &tokenEntry{Module: cfg.Module, Token: cfg.TokenLabel, PINFile: s.pinFile}}}
-	s.token = newCLI(log).token(c, slog.New(slog.NewTextHandler(log, nil)))
+	command := newCLI(log)
+	command.getenv = func(name string) string { return map[string]string{pinVariable: cfg.PIN}[name] }
+	s.token = command.token(c, slog.New(slog.NewTextHandler(log, nil)))
 	t.Cleanup(s.close)
 	s.tool("--keypairgen", "--key-type", "EC:prime256v1", "--id", "01", "--label", "trustloom-agent-web")
 	return s
@@ -138,6 +140,41 @@ func TestTheKeyBeforeIsDestroyedOnceTheHookHasAgreed(t *testing.T) {
 	}
 	b.clean()
 	s.holdsOnly(b) // the new one
+}
+
+func TestAKeyMovesIntoTheTokenAndOutOfIt(t *testing.T) {
+	s := newSoftToken(t)
+	b := newBench(t, s.token)
+	inToken, inFiles := *b.wish, *b.wish
+	inFiles.InToken, inFiles.Files.KeyURI = false, ""
+	inFiles.Files.Key = filepath.Join(t.TempDir(), "out-key.pem")
+	b.wish = &inFiles
+	if err := b.change(1); err != nil {
+		t.Fatal(err)
+	}
+	b.wish = &inToken
+	b.refuses()
+	if err := b.change(2); !errors.Is(err, errRefused) {
+		t.Errorf("the move ended with %v, want %v", err, errRefused)
+	}
+	b.wish = &inFiles
+	if b.serial(true) != 1 {
+		t.Error("the pair in files is not in use again")
+	}
+	inToken.Hook = hook{}
+	b.wish = &inToken
+	if err := b.store.install(context.Background(), b.wish, b.store.refused()); err != nil || b.serial(true) != 2 {
+		t.Errorf("once the hook agrees: %v, certificate %d", err, b.serial(true))
+	}
+	b.clean() // the version with the key file is gone
+	s.holdsOnly(b)
+	b.wish = &inFiles
+	if err := b.change(3); err != nil || b.serial(true) != 3 {
+		t.Errorf("the way back: %v, certificate %d", err, b.serial(true))
+	}
+	if left := s.labels(); len(left) != 1 {
+		t.Errorf("the token has %q, want the key of others", left)
+	}
 }
 
 func TestATokenThatIsAwayIsNoReasonToEnd(t *testing.T) {
@@ -264,6 +301,10 @@ func TestAWrongPINIsTriedOnce(t *testing.T) {
 	s.setPIN("")
 	if err := s.open(context.Background()); err == nil || !strings.Contains(plain(err), pinVariable) {
 		t.Errorf("without a PIN the error is %v", err)
+	}
+	s.entry.PINFile = ""
+	if err := s.open(context.Background()); err != nil {
+		t.Errorf("the PIN of the environment is not taken: %v", err)
 	}
 }
 

@@ -24,7 +24,13 @@ func (s *PKCS11) Existing(ctx context.Context, id, label []byte) (crypto.Signer,
 	if err := checkContext(ctx); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("with CKA_ID %x and CKA_LABEL %s", id, label) // no identifier has spaces
+	name := "with" // no identifier has spaces
+	if len(id) > 0 {
+		name += fmt.Sprintf(" CKA_ID %x", id)
+	}
+	if len(label) > 0 {
+		name += fmt.Sprintf(" CKA_LABEL %s", label)
+	}
 	locate := func(ctx context.Context, c *connection, name string) (crypto11.Signer, error) {
 		return s.locateExisting(ctx, c, name, id, label)
 	}
@@ -43,6 +49,10 @@ func (s *PKCS11) locateExisting(ctx context.Context, c *connection, name string,
 		// An empty list is also what a token shows that is not there.
 		if err := s.probe(ctx, c); err != nil {
 			return nil, err
+		}
+		if halves, err := c.token.FindPrivateKeys(id, label); err == nil && len(halves) > 0 {
+			return nil, models.Errorf(models.KindConflict, "the key %s is in the PKCS#11 token %q without its public half or certificate, which has to be there under the same CKA_ID",
+				name, s.cfg.name())
 		}
 		found, err = c.token.FindKeyPairs(id, label)
 	}

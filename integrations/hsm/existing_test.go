@@ -36,6 +36,8 @@ func TestAKeyThatOthersMadeIsUsed(t *testing.T) {
 		pkcs11Tool(t, cfg, "--keypairgen", "--key-type", "EC:prime256v1", "--id", name, "--label", "idevid")
 	}
 	pkcs11Tool(t, cfg, "--keypairgen", "--key-type", "EC:prime256v1", "--id", "03", "--label", "other")
+	pkcs11Tool(t, cfg, "--keypairgen", "--key-type", "EC:prime256v1", "--id", "04", "--label", "half")
+	pkcs11Tool(t, cfg, "--delete-object", "--type", "pubkey", "--id", "04")
 	s := openToken(t, cfg)
 	ctx := context.Background()
 	tests := map[string]struct {
@@ -46,6 +48,7 @@ func TestAKeyThatOthersMadeIsUsed(t *testing.T) {
 		"by its label":            {"", "other", models.KindInternal},
 		"by both":                 {"\x02", "idevid", models.KindInternal},
 		"two have the label":      {"", "idevid", models.KindConflict},
+		"its public half is gone": {"\x04", "", models.KindConflict},
 		"none has both":           {"\x03", "idevid", models.KindNotFound},
 		"none has the identifier": {"\x09", "", models.KindNotFound},
 		"nobody says which":       {"", "", models.KindInvalid},

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,18 +19,25 @@ import (
 // The steps of a renewal that must be among those that were cut; that there
 // are no others in between is known from counting.
 var (
-	stepsOfAnyRenewal = []string{"write key.pem", "pending", "answered", "rename trust.pem", "write bundle.pem", "version", "journal",
+	stepsOfAnyRenewal = []string{"pending", "answered", "rename trust.pem", "write fullchain.pem", "version", "journal",
 		"stage current", "switched", "rename pending away", "published"}
+	stepsOfFiles   = []string{"write key.pem", "write bundle.pem"}
+	stepsOfTokens  = []string{"rename agent-web-", "noted", "made", "write key.uri"}
 	stepsOfSuccess = append([]string{"hooked", "remove change.json", "confirmed", "remove v"}, stepsOfAnyRenewal...)
 	stepsOfRefusal = append([]string{"refused", "returned", "rename refused", "remove change.json"}, stepsOfAnyRenewal...)
 )
 
 // powerCuts kills the agent of a device at its first step, at its second
-// one, and so on, until it comes to its end by itself.
-func powerCuts(t *testing.T, p *plant) {
+// one, and so on, until it comes to its end by itself. The steps of its own are
+// those that come from where it keeps its keys.
+func powerCuts(t *testing.T, p *plant, kind string, with func(*testing.T, *device) *agentDevice, own []string) {
 	t.Run("a renewal that succeeds", func(t *testing.T) {
-		a := renewed(t, p, "cut-01")
-		everyStep(t, a, 0, stepsOfSuccess, func(before string, points []string) {
+		a := renewed(t, with(t, p.register(t, kind+"-01")))
+		want := slices.Concat(own, stepsOfSuccess)
+		if a.token != nil { // and nothing is destroyed after a refusal
+			want = append(want, "destroyed", "remove agent-web-")
+		}
+		everyStep(t, a, 0, want, func(before string, points []string) {
 			a.agent(0, "renew") // the next start
 			after := a.serial()
 			if asked := strings.Contains(strings.Join(points, ","), "pending"); asked == (after == before) {
@@ -38,10 +46,10 @@ func powerCuts(t *testing.T, p *plant) {
 		})
 	})
 	t.Run("a renewal that the hook refuses", func(t *testing.T) {
-		a := renewed(t, p, "cut-02")
+		a := renewed(t, with(t, p.register(t, kind+"-02")))
 		refuse := func() { a.write("verdict", `[ "$TRUSTLOOM_EVENT" = returned ]`) }
 		refuse()
-		everyStep(t, a, 1, stepsOfRefusal, func(before string, points []string) {
+		everyStep(t, a, 1, slices.Concat(own, stepsOfRefusal), func(before string, points []string) {
 			_ = a.command("renew").Run() // the next start; whether there is something to refuse depends on the step
 			if after := a.serial(); after != before {
 				t.Errorf("cut at %q: certificate %s is in use, want %s", points[len(points)-1], after, before)
@@ -52,7 +60,7 @@ func powerCuts(t *testing.T, p *plant) {
 		})
 	})
 	t.Run("a renewal whose hook takes the agent with it", func(t *testing.T) {
-		a := renewed(t, p, "cut-03")
+		a := renewed(t, with(t, p.register(t, kind+"-03")))
 		before := a.serial()
 		a.write("verdict", "kill -9 $PPID")
 		if err := a.command("renew", "web", "--now").Run(); err == nil {
@@ -70,8 +78,7 @@ func powerCuts(t *testing.T, p *plant) {
 
 // renewed is a device whose certificate was renewed once: there is something
 // old to remove.
-func renewed(t *testing.T, p *plant, name string) *agentDevice {
-	a := withAgent(t, p.register(t, name))
+func renewed(t *testing.T, a *agentDevice) *agentDevice {
 	a.agent(0, "enroll")
 	a.agent(0, "renew", "web", "--now")
 	return a

@@ -168,7 +168,9 @@ func TestAgent(t *testing.T) {
 	})
 	t.Run("onboarding and renewal", func(t *testing.T) { onboardAndRenew(t, a) })
 	t.Run("hook refuses", func(t *testing.T) { hookRefuses(t, a) })
-	t.Run("power cuts", func(t *testing.T) { powerCuts(t, p) })
+	t.Run("power cuts", func(t *testing.T) {
+		powerCuts(t, p, "cut", func(t *testing.T, d *device) *agentDevice { return withAgent(t, d) }, stepsOfFiles)
+	})
 	t.Run("keys in tokens", func(t *testing.T) { keysInTokens(t, p) })
 	t.Run("manufacturer's certificate", func(t *testing.T) {
 		d := newDevice(t, p)

@@ -202,34 +202,21 @@ func (a *agentDevice) opensslKnowsTheKey() {
 }
 
 // tokenCuts kills the agent at the steps that matter for keys in a token; at
-// the full size at each step, as powerCuts does.
+// the full size at each step.
 func tokenCuts(t *testing.T, p *plant) {
-	a := withToken(t, p.register(t, "token-cut"))
-	a.agent(0, "enroll")
-	restart := func(before string, points []string) {
-		a.agent(0, "renew") // the next start
-		after, point := a.serial(), points[len(points)-1]
-		if asked := slices.Contains(points, "pending"); asked == (after == before) {
-			t.Errorf("cut at %q: certificate %s before, %s after the next start", point, before, after)
-		}
-	}
 	if *soakFull {
-		everyStep(t, a, 0, []string{"noted", "made", "write key.uri", "pending", "switched", "confirmed", "destroyed", "remove agent-"}, restart)
+		powerCuts(t, p, "token-cut", withToken, stepsOfTokens)
 		return
 	}
-	var points []string
-	for _, point := range []string{"noted", "made", "pending", "version", "switched", "destroyed"} {
+	a := withToken(t, p.register(t, "token-cut"))
+	a.agent(0, "enroll")
+	for point, asked := range map[string]bool{"noted": false, "made": false, "pending": true, "version": true, "switched": true, "destroyed": true} {
 		before := a.serial()
 		a.killed(point, "renew", "web", "--now")
-		a.serial() // usable at once
-		points = append(points, point)
-		if point == "switched" || point == "destroyed" { // the switch is made: nothing remains to be asked for
-			a.agent(0, "renew")
-			if a.serial() == before {
-				t.Errorf("cut at %s: the new certificate is not in use", point)
-			}
-		} else {
-			restart(before, points)
+		a.serial()          // usable at once
+		a.agent(0, "renew") // the next start
+		if after := a.serial(); asked == (after == before) {
+			t.Errorf("cut at %q: certificate %s before, %s after the next start", point, before, after)
 		}
 		a.noOrphans()
 	}
@@ -254,6 +241,12 @@ func tokenIDevID(t *testing.T, p *plant) {
 	}
 	file := string(must(os.ReadFile(a.path("agent.yaml")))(t))
 	a.write("agent.yaml", strings.Replace(file, "{certificate: acme-chain.pem, key: acme.key}", `{certificate: tokens-chain.pem, key: "pkcs11:token=`+a.token.TokenLabel+`;object=IDevID;id=%1d"}`, 1))
+	right := string(must(os.ReadFile(a.path("agent.yaml")))(t))
+	a.write("agent.yaml", strings.Replace(right, "object=IDevID", "object=DevID", 1))
+	if out := a.agent(1, "enroll"); !strings.Contains(out, "has no key pkcs11:token="+a.token.TokenLabel) {
+		t.Errorf("for a key that is not there the agent says\n%s", out)
+	}
+	a.write("agent.yaml", right)
 	a.agent(0, "enroll")
 	a.serial()
 }
@@ -289,5 +282,20 @@ func pageOfTokens(t *testing.T, p *plant) {
 	}
 	if left := must(filepath.Glob(a.path("state/domain/v*/key.pem")))(t); len(left) != 0 {
 		t.Errorf("the key that moved into the token is in %q, too", left)
+	}
+	file = string(must(os.ReadFile(a.path("agent.yaml")))(t))
+	without, _, _ := strings.Cut(file, "pkcs11:")
+	a.write("agent.yaml", without)
+	if out := a.agent(1, "renew"); !strings.Contains(out, "in a token that the file does not name") {
+		t.Errorf("without the section of the token the agent says\n%s", out)
+	}
+	a.write("agent.yaml", "key_store: file\n"+file)
+	a.agent(0, "renew") // and out of it
+	if _, err := a.pair("domain"); err != nil {
+		t.Error(err)
+	}
+	cmd = exec.Command("pkcs11-tool", "--module", cfg.Module, "--token-label", "press-01", "--login", "--pin", "246810", "--list-objects")
+	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "trustloom-agent") {
+		t.Errorf("in the token is still (%v)\n%s", err, out)
 	}
 }
