@@ -36,10 +36,9 @@ const (
 // iterations gets as many back: an answer must not be the easier one to guess
 // the secret from.
 const (
-	ownPBMIterations = 1_000
-	ownKDFIterations = 10_000
-	ownSalt          = 16
-	ownMACKey        = 32
+	ownIterations = 1_000
+	ownSalt       = 16
+	ownMACKey     = 32
 )
 
 // The algorithms (RFC 9810 §5.1.3.1, RFC 9481 §6, RFC 9579).
@@ -193,10 +192,7 @@ func (m *macAlgorithm) accept(count []byte, most int64, prf, mac Algorithm) erro
 func (m *macAlgorithm) fresh() (*macAlgorithm, error) {
 	own := &macAlgorithm{mac: crypto.SHA256, prf: crypto.SHA256, salt: make([]byte, ownSalt), keyLength: ownMACKey, pbkdf2: m.pbkdf2}
 	rand.Read(own.salt)
-	own.iterations = max(ownPBMIterations, m.iterations)
-	if own.pbkdf2 {
-		own.iterations = max(ownKDFIterations, m.iterations)
-	}
+	own.iterations = max(ownIterations, m.iterations)
 	return own, own.encode()
 }
 

@@ -111,10 +111,10 @@ func TestMACsAreWhatTheDocumentsSay(t *testing.T) {
 		read := sure(parseMAC(own.algorithm))
 		var key []byte
 		if kdf {
-			key = sure(pbkdf2.Key(sha256.New, string(secret), read.salt, ownKDFIterations, ownMACKey))
+			key = sure(pbkdf2.Key(sha256.New, string(secret), read.salt, ownIterations, ownMACKey))
 		} else {
 			hash := sha256.Sum256(append(bytes.Clone(secret), read.salt...))
-			for range ownPBMIterations - 1 {
+			for range ownIterations - 1 {
 				hash = sha256.Sum256(hash[:])
 			}
 			key = hash[:]
