@@ -108,6 +108,26 @@ func TestAKeyIsEncryptedWithTheSharedSecret(t *testing.T) {
 	}
 }
 
+func TestAKeyIsHandedOverAfterAWait(t *testing.T) {
+	s := newSite()
+	h := NewResponder(s, Options{})
+	for _, by := range []*party{{reference: "press-01", secret: s.secrets["press-01"]}, {id: s.credential("press-01")}} {
+		s.wait = time.Minute
+		answer := ask(t, h, shop, by.protect(version3(request(withoutProof(certRequest(BodyIR, newECKey(), "press-01", keyless))))))
+		s.transactions[string(answer.Header.TransactionID)].outcome.Key = newECKey()
+		s.wait = 0
+		poll := Body{Type: BodyPollReq, PollReqs: []int{0}}
+		if refused := ask(t, h, shop, by.protect(next(answer, poll))); failOf(refused) != FailUnsupportedVersion {
+			t.Errorf("in pvno 2 the answer is %+v", refused.Body)
+		}
+		answer = ask(t, h, shop, by.protect(version3(next(answer, poll))))
+		certificateIn(t, answer, BodyIP)
+		if answer.Body.Replies.Responses[0].KeyPair.PrivateKey == nil {
+			t.Error("the key is missing")
+		}
+	}
+}
+
 func TestAKeyThatCannotSignIsProvenByReadingItsCertificate(t *testing.T) {
 	s := newSite()
 	o := newTool(t, s)

@@ -68,6 +68,9 @@ func (e *exchange) transaction() Transaction {
 func (s *responder) enroll(ctx context.Context, e *exchange) error {
 	kind := kinds[e.in.Body.Type]
 	in, err := e.enrollment(kind.operation)
+	if err == nil && in.Generate {
+		err = s.findGenerator(ctx, e)
+	}
 	var outcome Outcome
 	if err == nil {
 		outcome, err = s.backend.Enroll(ctx, in)
@@ -75,7 +78,7 @@ func (s *responder) enroll(ctx context.Context, e *exchange) error {
 	asked := course(kind.operation)
 	if err == nil {
 		e.course = courseOf(in)
-		err = s.certificate(ctx, e, outcome)
+		err = s.certificate(e, outcome)
 	}
 	if err != nil {
 		s.log(ctx, e.peer, e.in, err)
@@ -155,7 +158,7 @@ func (e *exchange) readTemplate(in *Enrollment, request *CertReqMsg) error {
 }
 
 // certificate puts the outcome of a request into the answer.
-func (s *responder) certificate(ctx context.Context, e *exchange, outcome Outcome) error {
+func (s *responder) certificate(e *exchange, outcome Outcome) error {
 	response := CertResponse{ID: e.course.certReqID()}
 	reply := &CertReplies{}
 	switch {
@@ -164,7 +167,7 @@ func (s *responder) certificate(ctx context.Context, e *exchange, outcome Outcom
 	case outcome.Certificate == nil:
 		return models.Errorf(models.KindInternal, "the backend gave neither a certificate nor a time to wait")
 	default:
-		pair, err := s.keyPair(ctx, e, outcome)
+		pair, err := e.keyPair(outcome)
 		if err != nil {
 			return err
 		}
@@ -204,6 +207,11 @@ func (s *responder) poll(ctx context.Context, e *exchange) error {
 	if e.in.Body.PollReqs[0] != id {
 		return refuse(FailBadRequest, models.KindInvalid, "the certReqId of pollReq is not that of the request")
 	}
+	if e.course.generated() {
+		if err := s.findGenerator(ctx, e); err != nil {
+			return err
+		}
+	}
 	outcome, err := s.backend.Poll(ctx, e.label, e.in.Header.TransactionID, e.sender, e.peer)
 	switch {
 	case err != nil:
@@ -213,7 +221,7 @@ func (s *responder) poll(ctx context.Context, e *exchange) error {
 		e.answer.body = Body{Type: BodyPollRep, PollReps: []PollReply{{ID: id, CheckAfter: after}}}
 		return nil
 	}
-	return s.certificate(ctx, e, outcome)
+	return s.certificate(e, outcome)
 }
 
 // maxReason bounds what a client may say about a certificate, in octets.

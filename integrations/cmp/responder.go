@@ -77,6 +77,7 @@ type exchange struct {
 	protector protector           // for the answer; nil: it goes unprotected
 	chain     []*x509.Certificate // of protector, if it signs
 	password  *pki.PasswordKey    // made from the shared secret if a key is wanted
+	generator *Protector          // signs the key that is made here
 	course    course
 	answer    answer
 }
