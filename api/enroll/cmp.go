@@ -12,7 +12,6 @@ import (
 	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/integrations/cmp"
 	"github.com/trustloom/trustloom/models"
-	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/store"
 )
 
@@ -95,9 +94,6 @@ func (c *CMP) submission(ctx context.Context, in *cmp.Enrollment, domain *models
 	}
 	s := &Submission{Protocol: models.ProtocolCMP, Transaction: transactionText(in.Transaction.ID), Domain: domain, Profile: in.Label.Profile,
 		CSR: in.Request, Address: in.Peer.Address, RequestID: in.Peer.RequestID, Who: who.identity}
-	if err := c.checkIssuer(ctx, in.Request, domain); err != nil {
-		return nil, err
-	}
 	switch {
 	case in.Operation == cmp.OpKeyUpdate:
 		return s, who.renews(s, in.OldCert)
@@ -136,25 +132,6 @@ func (c *CMP) chooseProfile(s *Submission) error {
 	}
 	if s.Profile == "" {
 		return models.Errorf(models.KindInvalid, "domain %s has no profile for application certificates", s.Domain.Name)
-	}
-	return nil
-}
-
-// checkIssuer refuses a template that names another issuer than the domain's.
-func (c *CMP) checkIssuer(ctx context.Context, request *pki.CSR, domain *models.Domain) error {
-	if !pki.IsTemplate(request.DER) {
-		return nil
-	}
-	named, err := pki.TemplateIssuer(request.DER)
-	if err != nil || named == nil {
-		return err
-	}
-	above, err := c.door.chain(ctx, domain.IssuingCAID)
-	if err != nil {
-		return err
-	}
-	if string(named) != string(above.certs[0].RawSubject) {
-		return badTemplate("the certificate template names an issuer that is not the one of domain %s; leave it out", domain.Name)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type Config struct {
 	TLS       *tls.Config
 	REST      http.Handler // /api/
 	EST       http.Handler // /.well-known/est/
+	CMP       http.Handler // /.well-known/cmp and below, with and without TLS
 	Enroll    http.Handler // GET /api/v1/enroll/: devices, not operators; POST is a route of REST
 	UI        http.Handler // /download
 	VA        http.Handler // /crl/, /ca/
@@ -73,8 +74,8 @@ func (s *Server) Addrs() (plain, secure string) {
 // Mount sets what is served; it is called once, before Run.
 func (s *Server) Mount(cfg Config) {
 	s.cfg.REST, s.cfg.EST, s.cfg.UI, s.cfg.VA, s.cfg.Metrics, s.cfg.Checks = cfg.REST, cfg.EST, cfg.UI, cfg.VA, cfg.Metrics, cfg.Checks
-	s.cfg.Enroll = cfg.Enroll
-	s.http, s.https = s.server(s.plainMux()), s.server(s.secure())
+	s.cfg.Enroll, s.cfg.CMP = cfg.Enroll, cfg.CMP
+	s.http, s.https = s.server(s.devices(s.plainMux())), s.server(s.secure())
 }
 
 // The limits of a listener. The body limits are the handlers'.
@@ -113,23 +114,39 @@ func (s *Server) plainMux() *http.ServeMux {
 	return mux
 }
 
-// estPrefix is where EST lives (RFC 7030 §3.2.2).
-const estPrefix = "/.well-known/est/"
+// estPrefix is where EST lives (RFC 7030 §3.2.2), and cmpPrefix where CMP does
+// (RFC 9811 §3.1).
+const (
+	estPrefix = "/.well-known/est/"
+	cmpPrefix = "/.well-known/cmp"
+)
 
-// secure is for everything. EST gets its paths as the device sent them: a mux
-// would answer an unclean one with a redirect, and devices follow those.
+// devices puts CMP before what else is served. It gets its paths as the device
+// sent them: a mux would answer an unclean one with a redirect, and devices
+// follow those.
+func (s *Server) devices(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.cfg.CMP != nil && (r.URL.Path == cmpPrefix || strings.HasPrefix(r.URL.Path, cmpPrefix+"/")) {
+			s.cfg.CMP.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// secure is for everything. EST gets its paths as CMP does.
 func (s *Server) secure() http.Handler {
 	mux := s.plainMux()
 	mount(mux, s.cfg.REST, "/api/")
 	mount(mux, s.cfg.Enroll, "GET /api/v1/enroll/") // POST is REST's
 	mount(mux, s.cfg.UI, "/download", "/download/")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.devices(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.cfg.EST != nil && strings.HasPrefix(r.URL.Path, estPrefix) {
 			s.cfg.EST.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
-	})
+	}))
 }
 
 func mount(mux *http.ServeMux, h http.Handler, prefixes ...string) {

@@ -50,7 +50,8 @@ func IsTemplate(request []byte) bool {
 
 // ParseTemplate checks a CertTemplate (RFC 4211 §5) as ParseCSR checks a
 // certification request, with the same bounds. What a CA alone decides, and
-// what RFC 4211 demands to be left out, is refused. The proof of possession is
+// what RFC 4211 demands to be left out, is refused. An issuer is a wish: clients
+// name that of the certificate that they have. The proof of possession is
 // no part of a template: the caller has verified it.
 func ParseTemplate(template []byte) (*CSR, error) {
 	if len(template) > MaxCSR {
@@ -186,14 +187,4 @@ func unsignedRequest(subject, spki, attributes []byte) ([]byte, error) {
 		b.AddBytes(unsigned)
 	})
 	return b.Bytes()
-}
-
-// TemplateIssuer returns the DER of the issuer that a CertTemplate names, nil
-// if it names none.
-func TemplateIssuer(template []byte) ([]byte, error) {
-	fields, err := splitTemplate(template)
-	if err != nil || fields[templateIssuer] == nil {
-		return nil, err
-	}
-	return templateName(fields[templateIssuer])
 }

@@ -76,10 +76,6 @@ func TestParseTemplateAsksForWhatTheSameRequestAsksFor(t *testing.T) {
 	if len(bare.Request.Subject.Names) != 0 {
 		t.Errorf("a template without a subject has %v", bare.Request.Subject)
 	}
-	issuer, err := pki.TemplateIssuer(templateOf(t, field{3, subject.content}, key))
-	if err != nil || !bytes.Equal(issuer, subject.content) {
-		t.Errorf("the issuer is %x, %v", issuer, err)
-	}
 }
 
 func TestParseTemplateRefuses(t *testing.T) {

@@ -80,6 +80,7 @@ type device struct {
 	dir    string
 	name   string
 	secret string
+	server string // other than the plant's own address
 }
 
 func newDevice(t testing.TB, p *plant) *device {

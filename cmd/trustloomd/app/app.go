@@ -4,6 +4,8 @@ package app
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -40,6 +42,7 @@ type App struct {
 	store     *store.Store
 	keys      hsm.Stores
 	keySealer *hsm.Sealer // of keys that are delivered
+	nonceKey  []byte      // of CMP
 	deliver   *enroll.Deliveries
 	tls       *tls.Config // of the server's listener
 	engine    *temporald.Engine
@@ -179,6 +182,7 @@ func (a *App) openKeys(context.Context) error {
 	if a.keySealer, err = hsm.NewSealer(sealing); err != nil {
 		return err
 	}
+	a.nonceKey = derived(sealing, "trustloom CMP nonces 1")
 	software, err := hsm.OpenSoftware(hsm.SoftwareConfig{Dir: a.cfg.KeyDir, SealingKey: sealing})
 	if err != nil {
 		return err
@@ -202,6 +206,13 @@ func (a *App) openKeys(context.Context) error {
 	a.onClose(token.Close)
 	a.keys[models.StorePKCS11] = token
 	return nil
+}
+
+// derived returns a key for one purpose.
+func derived(sealing []byte, purpose string) []byte {
+	mac := hmac.New(sha256.New, sealing)
+	mac.Write([]byte(purpose))
+	return mac.Sum(nil)
 }
 
 func (a *App) pin() (string, error) {

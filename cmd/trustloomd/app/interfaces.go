@@ -20,6 +20,7 @@ import (
 	"github.com/trustloom/trustloom/api/server"
 	"github.com/trustloom/trustloom/api/ui"
 	"github.com/trustloom/trustloom/api/va"
+	"github.com/trustloom/trustloom/integrations/cmp"
 	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
@@ -44,10 +45,18 @@ func (a *App) interfaces(mounts *server.Config) {
 	})
 	requestID := func(r *http.Request) string { return r.Header.Get(server.RequestIDHeader) }
 	responder := est.NewResponder(enroll.NewEST(door).Delivering(a.deliver), est.Options{Logger: a.log, RequestID: requestID})
+	mounts.CMP = server.Observe(a.log, a.cmp(door, requestID))
 	mounts.UI = server.Observe(a.log, ui.New(ui.Config{Downloads: ops, Guard: guard, Now: time.Now, Logger: a.log}))
 	mounts.EST = server.Observe(a.log, responder)
 	mounts.Enroll = server.Observe(a.log, enroll.NewWeb(door, a.log, requestID))
 	mounts.VA = va.New(va.Config{Store: a.store, Now: time.Now, Logger: a.log})
+}
+
+// cmp is the server of CMP. Its nonces are known on every node and after a
+// restart: transactions wait for weeks.
+func (a *App) cmp(door *enroll.Door, requestID func(*http.Request) string) http.Handler {
+	backend := enroll.NewCMP(enroll.CMPConfig{Door: door, Confirmations: a.acts.Confirmations, Protectors: a.acts.Protectors, Sealer: a.keySealer})
+	return cmp.NewResponder(backend, cmp.Options{Logger: a.log, RequestID: requestID, Now: time.Now, NonceKey: a.nonceKey})
 }
 
 // enrollREST puts the device's door behind its route.
