@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -214,6 +215,40 @@ func TestATokenThatIsAwayIsNoReasonToEnd(t *testing.T) {
 		t.Error(err)
 	}
 	s.holdsOnly(b)
+}
+
+// A label and a slot are two names of one token: who changes one for the other
+// in the file loses nothing.
+func TestATokenIsNamedByItsSlot(t *testing.T) {
+	s := newSoftToken(t)
+	b := newBench(t, s.token)
+	if err := b.change(1); err != nil {
+		t.Fatal(err)
+	}
+	shown, err := exec.Command("softhsm2-util", "--show-slots").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := strings.Cut(string(shown), s.cfg.TokenLabel)
+	slots := regexp.MustCompile(`Slot (\d+)`).FindAllStringSubmatch(before, -1)
+	slot, err := strconv.Atoi(slots[len(slots)-1][1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.close()
+	s.entry.Token, s.entry.Slot = "", &slot
+	if got := b.serial(true); got != 1 {
+		t.Errorf("by its slot the token shows certificate %d", got)
+	}
+	if err := b.change(2); err != nil || !strings.Contains(mustRead(t, b.wish.Files.KeyURI), "slot-id="+strconv.Itoa(slot)) {
+		t.Errorf("the change ended with %v", err)
+	}
+	s.holdsOnly(b)
+	other := slot + 1
+	s.entry.Slot = &other
+	if _, err := s.signer(context.Background(), mustRead(t, b.wish.Files.KeyURI)); models.KindOf(err) != models.KindConflict {
+		t.Errorf("a key in another slot is taken for one of this token: %v", err)
+	}
 }
 
 // A key in a token is what a device proves itself with when it renews.
