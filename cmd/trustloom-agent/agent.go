@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models"
 )
 
@@ -128,6 +127,9 @@ func (a *agent) serverCA() (*x509.CertPool, error) {
 	kept := filepath.Join(a.cfg.StateDir, fileServerCA)
 	path := orElse(a.cfg.CA, kept)
 	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) && a.cfg.CA == "" && a.cfg.plainHTTP() {
+		return nil, nil
+	}
 	if errors.Is(err, os.ErrNotExist) && a.cfg.CA == "" {
 		return nil, usagef("name the CA of the server's TLS certificate on first contact: --ca FILE (the server keeps it as tls/ca.pem)")
 	}
@@ -205,15 +207,4 @@ func (a *agent) failed(h *holding, cause error) error {
 	h.NextAttempt = a.now().Add(pause(h.Failures, models.RetryAfter(cause), remaining, rand.Float64()))
 	a.log.Error("it did not work", "certificate", h.Name, "error", h.LastError, "next_attempt", when(h.NextAttempt))
 	return a.writeJSON(h.store.path(fileStatus), h.status)
-}
-
-// client returns an EST client for a profile, authenticated by as.
-func (a *agent) client(profile string, as credential) (*est.Client, error) {
-	if a.cfg.Server == "" || a.cfg.Domain == "" {
-		return nil, usagef("name the server and the domain: server and domain in the file, or --server and --domain")
-	}
-	return est.NewClient(est.ClientConfig{
-		URL: a.cfg.Server, Label: est.Label{Domain: a.cfg.Domain, Profile: profile}, Roots: a.roots,
-		Certificate: as.pair, Username: as.username, Password: as.password, Timeout: exchangeTimeout,
-	})
 }

@@ -58,7 +58,7 @@ type cli struct {
 
 func (c *cli) root() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "trustloom-agent", Short: "Gets a device its certificates over EST, and renews them",
+		Use: "trustloom-agent", Short: "Gets a device its certificates over EST or CMP, and renews them",
 		Long: rootHelp, Example: rootExample, Version: version,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRun: func(*cobra.Command, []string) { c.started = true },
@@ -68,7 +68,8 @@ func (c *cli) root() *cobra.Command {
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	f := cmd.PersistentFlags()
 	f.StringVarP(&c.file, "config", "c", defaultConfig, "the file that describes server, domain and certificates")
-	f.StringVar(&c.flags.Server, "server", "", "the EST server, such as https://pki.example:8443")
+	f.StringVar(&c.flags.Server, "server", "", "the server, such as https://pki.example:8443")
+	f.StringVar(&c.flags.Protocol, "protocol", "", "est (default) or cmp")
 	f.StringVar(&c.flags.CA, "ca", "", "PEM `FILE` with the CA of the server's TLS certificate; required on first contact, kept after that")
 	f.StringVar(&c.flags.Domain, "domain", "", "the domain that the device belongs to")
 	f.StringVar(&c.flags.Device, "device", "", "the device's name, which goes with the one-time secret")
@@ -95,7 +96,7 @@ func (c *cli) load(cmd *cobra.Command) (*config, error) {
 		absolute(path, here) // what is typed is relative to where it is typed
 	}
 	for _, o := range []struct{ over, to *string }{
-		{&c.flags.Server, &d.Server}, {&c.flags.CA, &d.CA}, {&c.flags.Domain, &d.Domain}, {&c.flags.Device, &d.Device},
+		{&c.flags.Server, &d.Server}, {&c.flags.Protocol, &d.Protocol}, {&c.flags.CA, &d.CA}, {&c.flags.Domain, &d.Domain}, {&c.flags.Device, &d.Device},
 		{&c.flags.StateDir, &d.StateDir}, {&c.flags.SecretFile, &d.SecretFile}, {&c.flags.SecretAfter, &d.SecretAfter},
 	} {
 		*o.to = orElse(*o.over, *o.to)

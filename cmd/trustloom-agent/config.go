@@ -28,6 +28,8 @@ const (
 // document is the file as it is written.
 type document struct {
 	Server       string        `yaml:"server"`
+	Protocol     string        `yaml:"protocol"`
+	CMPTrust     string        `yaml:"cmp_trust"`
 	CA           string        `yaml:"ca"`
 	Domain       string        `yaml:"domain"`
 	Device       string        `yaml:"device"`
@@ -105,6 +107,9 @@ func (d *document) complete(base string) (*config, error) {
 	if d.StateDir == "" {
 		return nil, models.Errorf(models.KindInvalid, "name the folder for keys and certificates: state_dir, or --state-dir")
 	}
+	if err := d.checkProtocol(); err != nil {
+		return nil, err
+	}
 	d.SecretAfter = orElse(d.SecretAfter, "keep")
 	if !slices.Contains([]string{"keep", "truncate", "remove"}, d.SecretAfter) {
 		return nil, models.Errorf(models.KindInvalid, "secret_file_after is %q: write keep, truncate or remove", d.SecretAfter)
@@ -112,7 +117,7 @@ func (d *document) complete(base string) (*config, error) {
 	if (d.IDevID.Cert == "") != (d.IDevID.Key == "") {
 		return nil, models.Errorf(models.KindInvalid, "idevid needs both a certificate and a key")
 	}
-	for _, path := range []*string{&d.CA, &d.StateDir, &d.SecretFile, &d.IDevID.Cert, &d.IDevID.Chain, &d.Truststore} {
+	for _, path := range []*string{&d.CA, &d.CMPTrust, &d.StateDir, &d.SecretFile, &d.IDevID.Cert, &d.IDevID.Chain, &d.Truststore} {
 		absolute(path, base)
 	}
 	if err := d.PKCS11.complete(base); err != nil {

@@ -5,7 +5,7 @@ package main
 // defaultConfig is where the file is if nobody says otherwise.
 const defaultConfig = "/etc/trustloom/agent.yaml"
 
-const rootHelp = `trustloom-agent gets a device its certificates from an EST server (RFC 7030), and renews them in time.
+const rootHelp = `trustloom-agent gets a device its certificates from a server over EST (RFC 7030) or CMP (RFC 9483), and renews them in time.
 
 What it is to do stands in one file, by default ` + defaultConfig + `; flags go first:
 
@@ -34,6 +34,11 @@ What it is to do stands in one file, by default ` + defaultConfig + `; flags go 
 A device with a manufacturer's certificate names its files instead of device and secret:
 
   idevid: {certificate: idevid.pem, chain: idevid-chain.pem, key: idevid.key}
+
+A device that is to speak CMP says so, by --protocol cmp or in the file. The server may be an http:// one then; ca is for https only:
+
+  protocol: cmp
+  cmp_trust: plant-root.pem     # whose server's answers are believed; with a secret not needed, the first answer brings it
 
 A device with a PKCS#11 token names it, and all keys are made in it, except those of entries with key_store: file:
 

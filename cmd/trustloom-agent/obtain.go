@@ -9,12 +9,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 )
@@ -126,12 +126,12 @@ func (a *agent) send(ctx context.Context, h *holding, p *pending, current *pair)
 	if err != nil {
 		return 0, err
 	}
-	client, err := a.client(h.Profile, as)
+	server, err := a.protocol(ctx, h, p, as, current)
 	if err != nil {
 		return 0, err
 	}
-	defer client.Close()
-	result, err := a.ask(ctx, client, p)
+	defer server.close()
+	result, err := server.ask(ctx)
 	switch models.KindOf(err) {
 	case models.KindInvalid, models.KindDenied, models.KindConflict: // this request will not be answered otherwise
 		if forgotten := h.store.forget(); forgotten != nil {
@@ -142,12 +142,12 @@ func (a *agent) send(ctx context.Context, h *holding, p *pending, current *pair)
 	if err != nil {
 		return 0, err
 	}
-	if result.Pending() {
-		a.log.Info("the server wants to be asked again", "certificate", h.Name, "after", result.RetryAfter.String())
-		return result.RetryAfter, a.keepServerCA()
+	if result.certificate == nil {
+		a.log.Info("the server wants to be asked again", "certificate", h.Name, "after", result.retry.String())
+		return result.retry, a.keepServerCA()
 	}
 	a.fault(faultAnswered)
-	return 0, a.accept(ctx, h, p, client, result.Certificates[0])
+	return 0, a.accept(ctx, h, p, server, result.certificate)
 }
 
 // identity chooses how to authenticate: a renewal by what is renewed, an
@@ -204,14 +204,17 @@ func (a *agent) idevid(ctx context.Context) (*tls.Certificate, error) {
 }
 
 // accept checks what was issued, keeps it with its key, and switches to it.
-func (a *agent) accept(ctx context.Context, h *holding, p *pending, client *est.Client, cert *x509.Certificate) error {
-	authorities, err := client.CACerts(ctx)
+func (a *agent) accept(ctx context.Context, h *holding, p *pending, server protocol, cert *x509.Certificate) error {
+	authorities, err := server.authorities(ctx)
 	if err != nil {
 		return fmt.Errorf("get the CA certificates: %w", err)
 	}
 	chain, err := chainOf(cert, authorities)
 	if err != nil {
-		return err
+		return errors.Join(err, server.confirm(ctx, cert, models.PublicText(err)))
+	}
+	if err := server.confirm(ctx, cert, ""); err != nil {
+		return fmt.Errorf("confirm the certificate: %w", err)
 	}
 	if err := a.trust(authorities); err != nil {
 		return fmt.Errorf("write the truststore: %w", err)

@@ -40,6 +40,8 @@ const (
 	fileBundle    = "bundle.pem"
 	fileMeta      = "meta.json"
 	fileRequest   = "request.der"
+
+	fileTransaction = "transaction.json" // of a pending request, if the protocol has one
 )
 
 // The points of a change, in order, at which tests end the process.

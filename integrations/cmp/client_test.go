@@ -140,13 +140,31 @@ func TestClientWaitsAndRefuses(t *testing.T) {
 	}
 }
 
-func TestClientRevokes(t *testing.T) {
+func TestClientAsksAndRevokes(t *testing.T) {
 	s := newSite()
 	server := httptest.NewServer(NewResponder(s, Options{}))
 	t.Cleanup(server.Close)
 	device := s.credential("press-01")
 	client := newTestClient(t, ClientConfig{URL: server.URL, Label: Label{Domain: "press-shop"}, Trust: []*x509.Certificate{s.root.cert},
 		Signer: device.key, Chain: []*x509.Certificate{device.cert}})
+	if certs, err := client.CACerts(t.Context()); err != nil || len(certs) != 2 || !certs[0].Equal(s.issuing.cert) {
+		t.Errorf("caCerts: %d, %v", len(certs), err)
+	}
+	if update, err := client.RootUpdate(t.Context(), s.root.cert); err != nil || !update.NewWithNew.Equal(s.other.cert) || !update.OldWithNew.Equal(s.vendor.cert) {
+		t.Errorf("rootCaKeyUpdate: %v", err)
+	}
+	if _, err := client.RootUpdate(t.Context(), s.vendor.cert); models.KindOf(err) != models.KindNotFound {
+		t.Errorf("the root update of a stranger: %v", err)
+	}
+	if advice, err := client.Template(t.Context()); err != nil || advice.Attrs.Key != "EC-P256" {
+		t.Errorf("certReqTemplate: %+v, %v", advice, err)
+	}
+	if crls, err := client.CRLs(t.Context(), CRLStatus{Issuer: s.issuing.cert.RawSubject}); err != nil || len(crls) != 1 {
+		t.Errorf("crls: %d, %v", len(crls), err)
+	}
+	if crls, err := client.CRLs(t.Context(), CRLStatus{Issuer: s.issuing.cert.RawSubject, ThisUpdate: time.Now()}); err != nil || crls != nil {
+		t.Errorf("crls when there is no newer one: %d, %v", len(crls), err)
+	}
 	if err := client.Revoke(t.Context(), s.credential("press-02").cert, 1); models.KindOf(err) != models.KindDenied {
 		t.Errorf("the certificate of another: %v", err)
 	}
