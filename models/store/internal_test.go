@@ -240,7 +240,7 @@ func TestWalksUseTheirIndex(t *testing.T) {
 		"revoked":              {CertificateFilter{Status: StatusRevoked}, []string{"certificates_recalled" + ofOrigin}},
 		"valid of a domain":    {CertificateFilter{Status: StatusValid, DomainID: "a"}, []string{"certificates_issued_domain" + ofDomain}},
 		"revoked of domains":   {CertificateFilter{Status: StatusRevoked, Domains: []models.DomainID{"a", "b"}}, []string{"certificates_recalled_domain" + ofDomain}},
-		"device and more":      {CertificateFilter{Status: StatusValid, DeviceID: "d", Domains: []models.DomainID{"a"}, Kind: "x"}, []string{"certificates_device"}},
+		"device and more":      {CertificateFilter{Status: StatusValid, DeviceID: "d", Domains: []models.DomainID{"a"}, Origin: "issued", Kind: "x"}, []string{"certificates_device ((device_id,not_after,id)>(?,?,?) AND (device_id,not_after)<(?,?))"}},
 		"serial and more":      {CertificateFilter{Status: StatusRevoked, Serial: "aa", DomainID: "a", Origin: "issued"}, []string{"sqlite_autoindex_certificates_3 (serial=?)"}},
 		"CAs of a domain":      {CertificateFilter{Kind: models.CertificateCA, Status: StatusValid, DomainID: "a"}, []string{"certificates_ca"}},
 		"reserved of a domain": {CertificateFilter{Status: StatusReserved, DomainID: "a"}, []string{"certificates_unrecorded"}},
