@@ -105,6 +105,10 @@ In the same run, once before and once after, the references:
                            PostgreSQL or in a SQLite file on the same disk (WAL,
                            synchronous FULL), with 1 and with 16 connections
 
+With --fill N the database is filled with N certificates of no use after the figures
+are taken, and the inline lane is measured once more: how much slower an issuance is
+in a plant that has issued for years. A million takes some minutes.
+
 Read ratios, not rates: a shared machine is twice as fast in one hour as in the next,
 and the devices' own work is done on the same processors. Processor times are steadier
 than rates, but not immune. Repeat, and compare medians; use --duration 10s or more for
@@ -115,6 +119,7 @@ With --database-url a schema of its own is made in that database and dropped at 
 		Example: `  trustloomd bench enroll
   trustloomd bench enroll --clients 16 --duration 10s -o json
   trustloomd bench enroll --database-url postgres://trustloom:secret@127.0.0.1/bench
+  trustloomd bench enroll --lanes reenroll --clients 16 --fill 1000000
   trustloomd bench enroll --keys pkcs11 --pkcs11-module /usr/lib/softhsm/libsofthsm2.so --pkcs11-token bench --pkcs11-pin-file pin`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -127,6 +132,7 @@ With --database-url a schema of its own is made in that database and dropped at 
 	fs.StringVar(&f.pinFile, "pkcs11-pin-file", "", "file with the PIN (or TRUSTLOOM_PKCS11_PIN in the environment)")
 	fs.IntSliceVar(&f.Clients, "clients", []int{1, 16, 64}, "numbers of clients to measure with")
 	fs.StringSliceVar(&f.lanes, "lanes", nil, "which to measure: reenroll, onboard, empty-workflow (default all)")
+	fs.IntVar(&f.Fill, "fill", 0, "store so many certificates, and measure the inline lane before and after")
 	fs.StringVar(&f.Profile, "cpu-profile", "", "write the server's profile of the whole run to this file, for go tool pprof")
 	fs.DurationVar(&f.Duration, "duration", 5*time.Second, "how long each figure is measured")
 	fs.StringVar(&f.Dir, "dir", os.TempDir(), "where the data directory is made")

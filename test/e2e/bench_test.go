@@ -15,7 +15,7 @@ import (
 func TestBench(t *testing.T) {
 	for _, name := range []string{"sqlite", "postgres"} {
 		t.Run(name, func(t *testing.T) {
-			args := append([]string{"bench", "enroll", "--clients", "1,2", "--duration", "1s", "-o", "json", "--dir", t.TempDir()}, database(t, name)...)
+			args := append([]string{"bench", "enroll", "--clients", "1,2", "--duration", "1s", "--fill", "1000", "-o", "json", "--dir", t.TempDir()}, database(t, name)...)
 			cmd := exec.Command(running.Binary(t, "trustloomd"), args...)
 			out, err := cmd.Output()
 			if err != nil {

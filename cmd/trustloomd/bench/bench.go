@@ -32,6 +32,7 @@ type Config struct {
 	ServerFlags []string // further flags of the server, such as those of a token
 	Clients     []int    // each is a measurement
 	Lanes       []Lane   // empty: all
+	Fill        int      // certificates to store before the inline lane is measured again; 0: not
 	Profile     string   // file for the server's CPU profile; empty: none
 	Duration    time.Duration
 	Progress    io.Writer
@@ -72,7 +73,7 @@ func (c Config) Check() error {
 	if c.DatabaseURL != "" && !strings.HasPrefix(c.DatabaseURL, "postgres://") && !strings.HasPrefix(c.DatabaseURL, "postgresql://") {
 		return errors.New("--database-url is not of the form postgres://user:password@host/name; leave it out for SQLite")
 	}
-	return nil
+	return c.checkFill()
 }
 
 // bench is one run.
@@ -125,6 +126,9 @@ func (b *bench) run(ctx context.Context) error {
 		return err
 	}
 	if err := b.figures(ctx); err != nil {
+		return err
+	}
+	if err := b.fill(ctx); err != nil {
 		return err
 	}
 	after, err := b.references(ctx)

@@ -19,6 +19,7 @@ type Report struct {
 	Duration   float64    `json:"duration_s"` // of each figure
 	References References `json:"references"`
 	Figures    []Figure   `json:"figures"`
+	Fill       *Fill      `json:"fill,omitempty"`
 	Memory     Memory     `json:"memory_mib"`
 }
 
@@ -123,8 +124,18 @@ func (r *Report) finish() {
 			empty[f.Clients] = f.PerSecond
 		}
 	}
-	for i := range r.Figures {
-		f := &r.Figures[i]
+	r.relate(r.Figures, empty)
+	if r.Fill != nil {
+		r.relate(r.Fill.Figures, empty)
+		r.Fill.compare(r.Figures)
+	}
+}
+
+// relate computes the ratios of figures to the references, and to the empty
+// workflow by number of clients.
+func (r *Report) relate(figures []Figure, empty map[int]float64) {
+	for i := range figures {
+		f := &figures[i]
 		f.Ratios = Ratios{
 			CreateCertificate: per(f.PerSecond, r.References.CreateCertificate.PerSecond),
 			Processor:         per(f.Server, r.References.CreateCertificate.Processor),

@@ -27,6 +27,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 	r.writeReferences(&b)
 	r.writeFigures(&b)
 	r.writeRatios(&b)
+	r.writeFill(&b)
 	fmt.Fprintf(&b, "memory (resident, MiB): server %.0f idle, %.0f after the run; engine %.0f and %.0f\n",
 		r.Memory.Before.Server, r.Memory.After.Server, r.Memory.Before.Engine, r.Memory.After.Engine)
 	_, err := io.WriteString(w, b.String())
@@ -88,5 +89,17 @@ func (r *Report) writeRatios(b *strings.Builder) {
 		lines = append(lines, fmt.Sprintf("%s\t%d\t%.3f\t%.3f\t%.3f\t%s\t%.1f", titles[f.Lane], f.Clients,
 			f.Ratios.CreateCertificate, f.Ratios.Inserts[0], f.Ratios.Inserts[1], empty, f.Ratios.Processor))
 	})
+	columns(b, lines)
+}
+
+func (r *Report) writeFill(b *strings.Builder) {
+	if r.Fill == nil {
+		return
+	}
+	lines := []string{fmt.Sprintf("%s with %d more certificates\tper second\tp99 (ms)\tserver processor each (ms)\trate : before\tprocessor : before", titles[LaneReenroll], r.Fill.Rows)}
+	for i, f := range r.Fill.Figures {
+		lines = append(lines, fmt.Sprintf("%d clients\t%.0f\t%.1f\t%.2f\t%.2f\t%.2f",
+			f.Clients, f.PerSecond, f.P99, f.Server, r.Fill.Ratios[i].PerSecond, r.Fill.Ratios[i].Processor))
+	}
 	columns(b, lines)
 }
