@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -21,6 +22,9 @@ import (
 //go:embed help/device.sh.tmpl
 var deviceScript string
 
+//go:embed help/cmp.sh.tmpl
+var cmpScript string
+
 // script is what the help for one device depends on.
 type script struct {
 	Title, Situation string
@@ -28,11 +32,13 @@ type script struct {
 	Over             bool // there is nothing to do on the device
 	Under            bool // its onboarding is under way: the request exists
 	Password         bool // the method has a one-time secret, otherwise it is est-idevid
+	CMP, RA          bool // the method is one of CMP; it is cmp-ra
 	REST             bool // the method is rest-password: JSON instead of EST
 
 	Device, Domain string
 	Subject        string // of the requests
 	EST, CA, Trust string
+	Server         string // host:port
 	API            string // where REST requests go
 	Profile        string // of the application certificate
 	Profiles       string // that the device may ask for
@@ -53,6 +59,7 @@ type ask struct {
 
 func (c *cli) deviceHelp() *cobra.Command {
 	var registration string
+	var overCMP bool
 	cmd := &cobra.Command{
 		Use: "help NAME", Short: "Print what has to be typed on a device",
 		Long: `Print the commands, for OpenSSL and curl, that the user of a device runs: to get its
@@ -60,7 +67,7 @@ first identity, a certificate for its work, and to renew. They fit the device's 
 state and the rules of its domain, and work when they are pasted or run as a script.
 
 With --registration they are those of a device that is not known yet and registers itself
-by its manufacturer's certificate.`,
+by its manufacturer's certificate, by EST or, with --cmp, by CMP.`,
 		Example: `  trustloom devices help press-01
   trustloom devices help press-01 > press-01.sh
   trustloom devices help --registration acme-presses`,
@@ -76,8 +83,13 @@ by its manufacturer's certificate.`,
 		},
 	}
 	cmd.Flags().StringVar(&registration, "registration", "", "for a device that registers itself")
+	cmd.Flags().BoolVar(&overCMP, "cmp", false, "with --registration: for a device that speaks CMP (cmp-idevid)")
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, args []string) error {
-		device, err := helped(ctx, client, args, registration)
+		method := models.ESTIDevID
+		if overCMP {
+			method = models.CMPIDevID
+		}
+		device, err := helped(ctx, client, args, registration, method)
 		if err != nil {
 			return err
 		}
@@ -91,7 +103,11 @@ func (c *cli) helpDevice(ctx context.Context, client *api.Client, d *api.Device)
 	if err != nil {
 		return err
 	}
-	text, err := template.New("device").Parse(deviceScript)
+	source := deviceScript
+	if s.CMP {
+		source = cmpScript
+	}
+	text, err := template.New("device").Parse(source)
 	if err != nil {
 		return fmt.Errorf("parse the help text: %w", err)
 	}
@@ -100,7 +116,7 @@ func (c *cli) helpDevice(ctx context.Context, client *api.Client, d *api.Device)
 
 // helped returns the device that help is wanted for. One that will register
 // itself has no name yet.
-func helped(ctx context.Context, client *api.Client, args []string, registration string) (*api.Device, error) {
+func helped(ctx context.Context, client *api.Client, args []string, registration string, method models.OnboardingMethod) (*api.Device, error) {
 	if registration == "" {
 		device, err := client.FindDevice(ctx, args[0])
 		if err == nil && device.State != models.DeviceOnboarded && (device.Onboarding.Method == models.Manual || device.Onboarding.Method == models.OTPDownload) {
@@ -114,7 +130,7 @@ func helped(ctx context.Context, client *api.Client, args []string, registration
 		return nil, err
 	}
 	return &api.Device{Domain: r.Domain, State: models.DeviceRegistered, Registration: r.ID,
-		Onboarding: api.DeviceOnboarding{Method: models.ESTIDevID}}, nil
+		Onboarding: api.DeviceOnboarding{Method: method}}, nil
 }
 
 // script chooses what to print for a device.
@@ -124,6 +140,7 @@ func (c *cli) script(ctx context.Context, client *api.Client, d *api.Device) (*s
 		return nil, err
 	}
 	s := &script{Device: d.Name, Domain: d.Domain, Password: d.Onboarding.Method.HasSecret(), REST: d.Onboarding.Method == models.RESTPassword,
+		CMP: d.Onboarding.Method.Operation() == models.OpCMPInit, RA: d.Onboarding.Method == models.CMPRA, Server: c.serverHost(),
 		API: quoted(c.serverURL() + "/api/v1/enroll/" + d.Domain),
 		EST: quoted(c.serverURL() + "/.well-known/est/" + d.Domain), Profiles: strings.Join(domain.Profiles, ", ")}
 	s.describe(d)
@@ -229,7 +246,7 @@ func (s *script) chooseProfile(ctx context.Context, client *api.Client, domain *
 
 // checkIDevID warns if no registration of the domain could admit the device.
 func (s *script) checkIDevID(ctx context.Context, client *api.Client) error {
-	if s.Password || s.Onboarding == nil || s.Over {
+	if s.Password || s.RA || s.Onboarding == nil || s.Over {
 		return nil
 	}
 	for r, err := range client.AllRegistrations(ctx) {
@@ -283,6 +300,19 @@ func (s *script) RenewedProfile() string {
 		return "domain_credential"
 	}
 	return s.Profile
+}
+
+// PlainNames are the alternative names as OpenSSL's client for CMP wants them.
+func (s *script) PlainNames() string {
+	return strings.NewReplacer("DNS:", "", "IP:", "", "URI:", "", ",", " ").Replace(s.Names)
+}
+
+// serverHost is the host and port of the server.
+func (c *cli) serverHost() string {
+	if u, err := url.Parse(c.serverURL()); err == nil && u.Host != "" {
+		return quoted(u.Host)
+	}
+	return quoted(c.serverURL())
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,=-]+$`)

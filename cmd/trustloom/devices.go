@@ -107,9 +107,10 @@ func (c *cli) deviceRegister() *cobra.Command {
 	var in api.DeviceCreation
 	cmd := &cobra.Command{
 		Use: "register NAME", Short: "Register a device",
-		Long: `Register a device. With the method est-password the answer holds its one-time secret,
-which is shown now and never again; with est-idevid the device shows its manufacturer's
-certificate, for which there must be a registration. With manual and otp-download Trustloom
+		Long: `Register a device. With the methods est-password, rest-password and cmp-secret the
+answer holds its one-time secret, which is shown now and never again; with est-idevid and
+cmp-idevid the device shows its manufacturer's certificate, for which there must be a
+registration; with cmp-ra a registration authority vouches for it. With manual and otp-download Trustloom
 makes the key, for devices that cannot: see 'trustloom devices deliver' and 'otp'.`,
 		Example: `  trustloom devices register press-01 --domain press-shop --serial-number 4711
   trustloom devices register press-02 --domain press-shop --metadata hall=3 --metadata line=b -o json
@@ -121,7 +122,7 @@ makes the key, for devices that cannot: see 'trustloom devices deliver' and 'otp
 	flags.StringVar(&in.Domain, "domain", "", "domain of the device (required)")
 	flags.StringVar((*string)(&in.Onboarding.Method), "method", string(models.ESTPassword), "how it gets its first identity: "+methods())
 	flags.StringVar(&in.SerialNumber, "serial-number", "", "serial number, written into its certificates")
-	flags.StringVar(&in.IDevIDSHA256, "idevid-sha256", "", "with est-idevid: fingerprint of the only IDevID that is accepted")
+	flags.StringVar(&in.IDevIDSHA256, "idevid-sha256", "", "with est-idevid and cmp-idevid: fingerprint of the only IDevID that is accepted")
 	flags.StringVar(&in.Home, "home", "", "makes it the record of an existing device, a gateway, in a further domain")
 	flags.StringSliceVar(&in.Groups, "groups", nil, "groups that it is in")
 	flags.StringToStringVar(&in.Metadata, "metadata", nil, "what else is known, KEY=VALUE")

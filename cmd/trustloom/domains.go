@@ -104,7 +104,7 @@ func showDomain(w io.Writer, d *api.Domain) {
 	for _, s := range stories(d.Approval) {
 		pairs = append(pairs, strings.ToUpper(s.name[:1])+s.name[1:], describeRule(s.rule))
 	}
-	pairs = append(pairs, "Operations", words(d.Operations), "Onboarding methods", words(d.OnboardingMethods), "Channel binding", demanded(d.ChannelBinding))
+	pairs = append(pairs, "Operations", words(d.Operations), "Onboarding methods", words(d.OnboardingMethods), "Channel binding", demanded(d.ChannelBinding), "CMP", describeCMP(d.CMP))
 	details(w, append(pairs, "Note", mark(d.Demo, "for trying things out, not for production"))...)
 }
 
@@ -183,6 +183,7 @@ everything is open but serverkeygen, which makes keys on the server.`,
 		}
 		in.Name = args[0]
 		in.Operations, in.OnboardingMethods, in.ChannelBinding = doors.change(cmd)
+		in.CMP = doors.changeCMP(cmd)
 		in.Approval = api.ApprovalPolicy{Onboarding: change.Onboarding.Rule, Enrollment: change.Enrollment.Rule, Renewal: change.Renewal.Rule}
 		domain, err := client.CreateDomain(ctx, in)
 		if err != nil {
@@ -219,6 +220,7 @@ people. Nobody counts twice for one request.`,
   trustloom domains set press-shop --profiles domain_credential,tls_server,opc_ua
   trustloom domains set press-shop --operations simpleenroll,simplereenroll,csrattrs --onboarding-methods est-idevid
   trustloom domains set press-shop --channel-binding
+  trustloom domains set press-shop --cmp-explicit-confirm --cmp-confirm-wait 2m
   trustloom domains set press-shop --preset hardened`,
 		Args: named("domain"), ValidArgsFunction: c.domainNames(),
 	}
@@ -288,6 +290,7 @@ func (f *domainFlags) change(cmd *cobra.Command) (change api.DomainChange, err e
 		change.Suspended = &f.suspend
 	}
 	change.Operations, change.OnboardingMethods, change.ChannelBinding = f.doors.change(cmd)
+	change.CMP = f.doors.changeCMP(cmd)
 	if change == (api.DomainChange{}) {
 		return change, usagef("nothing to change is given")
 	}

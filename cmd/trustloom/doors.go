@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
 )
 
@@ -14,6 +15,9 @@ import (
 type doorFlags struct {
 	operations, methods []string
 	bound, unbound      bool
+	implicit, explicit  bool
+	confirmWait         models.Duration
+	ras                 string
 }
 
 func (f *doorFlags) bind(cmd *cobra.Command) {
@@ -23,6 +27,37 @@ func (f *doorFlags) bind(cmd *cobra.Command) {
 	flags.BoolVar(&f.bound, "channel-binding", false, "demand that each request is bound to its TLS connection (RFC 7030 section 3.5)")
 	flags.BoolVar(&f.unbound, "no-channel-binding", false, "demand no binding")
 	cmd.MarkFlagsMutuallyExclusive("channel-binding", "no-channel-binding")
+	flags.BoolVar(&f.explicit, "cmp-explicit-confirm", false, "CMP: every client has to confirm its certificate")
+	flags.BoolVar(&f.implicit, "cmp-implicit-confirm", false, "CMP: who asks for implicit confirmation gets it")
+	cmd.MarkFlagsMutuallyExclusive("cmp-explicit-confirm", "cmp-implicit-confirm")
+	flags.TextVar(&f.confirmWait, "cmp-confirm-wait", models.DefaultConfirmWait, "CMP: how long a certificate waits for being confirmed before it is revoked")
+	flags.StringVar(&f.ras, "cmp-ra-truststore", "", "CMP: truststore of the registration authorities that may ask for its devices; '' for none")
+}
+
+// changeCMP returns what is given of the settings for CMP.
+func (f *doorFlags) changeCMP(cmd *cobra.Command) (change api.CMPChange) {
+	if f.implicit || f.explicit {
+		change.ImplicitConfirm = &f.implicit
+	}
+	if cmd.Flags().Changed("cmp-confirm-wait") {
+		change.ConfirmWait = &f.confirmWait
+	}
+	if cmd.Flags().Changed("cmp-ra-truststore") {
+		change.RATruststore = &f.ras
+	}
+	return change
+}
+
+// describeCMP says what the settings of a domain for CMP are.
+func describeCMP(r api.CMPRules) string {
+	text := "confirmation within " + r.ConfirmWait.String() + ", implicit if asked for"
+	if !r.ImplicitConfirm {
+		text = "confirmation within " + r.ConfirmWait.String() + ", never implicit"
+	}
+	if r.RATruststore != "" {
+		text += "; registration authorities of " + r.RATruststore
+	}
+	return text
 }
 
 // change returns what is given; nil stays as it is.
