@@ -175,7 +175,7 @@ func (c *Confirmations) takeBack(ctx context.Context, tx *store.Tx, req *models.
 // expectConfirmation begins the wait for the confirmation of a request by CMP
 // that has just been issued within tx, if it has to be confirmed.
 func expectConfirmation(ctx context.Context, tx *store.Tx, req *models.Request, now time.Time) error {
-	if req.Protocol != models.ProtocolCMP {
+	if req.Protocol != models.ProtocolCMP && req.Protocol != models.ProtocolCMPKeyGen {
 		return nil
 	}
 	t, err := tx.FindCMPTransactionByRequest(ctx, req.ID)

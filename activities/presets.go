@@ -21,7 +21,7 @@ func stillAdmitted(req *models.Request, facts *Facts) error {
 	}
 	return preset.Denied(facts.Domain, preset.CheckStory(policy.Story{
 		Kind: req.Kind, Auth: req.AuthMethod, Device: facts.Device, People: policy.PeopleOf(req.Decision.Approval),
-		ServerMade: req.Protocol == models.ProtocolDelivery || req.Protocol == models.ProtocolServerKeyGen,
+		ServerMade: req.Protocol == models.ProtocolDelivery || req.Protocol == models.ProtocolServerKeyGen || req.Protocol == models.ProtocolCMPKeyGen,
 	}))
 }
 

@@ -13,6 +13,7 @@ const (
 	DeliverToOperator DeliveryChannel = "operator" // in the answer to an operator's request
 	DeliverByDownload DeliveryChannel = "download" // from the public page, with a one-time code
 	DeliverByEST      DeliveryChannel = "est"      // in the answer to serverkeygen (RFC 7030 §4.4)
+	DeliverByCMP      DeliveryChannel = "cmp"      // in the answer to a request without a key (RFC 9483 §4.1.6)
 )
 
 // DeliveryChannels lists what an operator may order, in the order of the help
@@ -24,6 +25,7 @@ var DeliveryChannels = []DeliveryChannel{DeliverToOperator, DeliverByDownload}
 const (
 	ProtocolDelivery     = "delivery"
 	ProtocolServerKeyGen = "est-serverkeygen"
+	ProtocolCMPKeyGen    = "cmp-keygen"
 )
 
 // DeliveryKeys lists the algorithms of keys that are made for devices; the

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/trustloom/trustloom/activities"
@@ -20,6 +21,7 @@ type CMPConfig struct {
 	Door          *Door
 	Confirmations *activities.Confirmations
 	Protectors    *activities.Protectors
+	Deliveries    *Deliveries // nil: keys are not made here
 	Sealer        Sealer
 }
 
@@ -35,6 +37,9 @@ type CMPConfig struct {
 type CMP struct {
 	cfg  CMPConfig
 	door *Door
+
+	mu         sync.Mutex
+	protectors map[string]protecting // by domain
 }
 
 // NewCMP returns the CMP side of the door.
@@ -44,7 +49,7 @@ var _ cmp.Backend = (*CMP)(nil)
 
 // Enroll takes ir, cr, kur and p10cr.
 func (c *CMP) Enroll(ctx context.Context, in *cmp.Enrollment) (cmp.Outcome, error) {
-	domain, who, err := c.sender(ctx, in.Label, in.Sender)
+	domain, who, err := c.sender(in.Label, in.Sender)
 	if err != nil {
 		return cmp.Outcome{}, err
 	}
@@ -58,14 +63,23 @@ func (c *CMP) Enroll(ctx context.Context, in *cmp.Enrollment) (cmp.Outcome, erro
 	if !in.Implicit || domain.CMP().ExplicitConfirm || in.Proof == cmp.ProofEncrypted {
 		s.Alongside = c.toBeConfirmed(domain)
 	}
+	if in.Generate {
+		if err := c.generate(ctx, s); err != nil {
+			return cmp.Outcome{}, err
+		}
+	}
 	answer, err := c.door.Submit(ctx, s)
 	if err != nil || answer.Certificate == nil {
 		return cmp.Outcome{RetryAfter: answer.RetryAfter}, err
 	}
-	if answer.Certificate.SPKISHA256 != s.CSR.SPKISHA256 { // another request came first, at the same moment
+	if !in.Generate && answer.Certificate.SPKISHA256 != s.CSR.SPKISHA256 { // another request came first, at the same moment
 		return cmp.Outcome{}, errTransaction
 	}
-	return c.outcome(ctx, answer.Certificate, who)
+	out, err := c.outcome(ctx, answer.Certificate, who)
+	if err == nil && in.Generate {
+		err = c.handOver(ctx, answer.Certificate, who, in.Peer, &out)
+	}
+	return out, err
 }
 
 // cmpOperations are the switches of the operations.
@@ -80,61 +94,6 @@ func badTemplate(format string, args ...any) error {
 
 // transactionText is how a transactionID is written in request keys.
 func transactionText(id []byte) string { return hex.EncodeToString(id) }
-
-// submission reduces a request to what all protocols have in common.
-func (c *CMP) submission(ctx context.Context, in *cmp.Enrollment, domain *models.Domain, who *party) (*Submission, error) {
-	if len(in.Transaction.ID) == 0 {
-		return nil, models.Errorf(models.KindInvalid, "the message has no transactionID")
-	}
-	if in.Generate || in.Request == nil {
-		return nil, badTemplate("keys are not made here by CMP; make the key on the device and send its public key")
-	}
-	if in.Proof == cmp.ProofByRA && who.ra == nil {
-		return nil, models.Errorf(models.KindDenied, "only a registration authority says that it verified the proof of possession (raVerified)")
-	}
-	s := &Submission{Protocol: models.ProtocolCMP, Transaction: transactionText(in.Transaction.ID), Domain: domain, Profile: in.Label.Profile,
-		CSR: in.Request, Address: in.Peer.Address, RequestID: in.Peer.RequestID, Who: who.identity}
-	switch {
-	case in.Operation == cmp.OpKeyUpdate:
-		return s, who.renews(s, in.OldCert)
-	case who.ra != nil:
-		return s, c.vouched(ctx, s, in.Operation, who)
-	case who.held == nil:
-		s.Kind = models.KindOnboarding
-	case in.Operation == cmp.OpInit:
-		return nil, models.Errorf(models.KindDenied, "an ir is for who has no certificate of domain %s yet; ask with cr, or renew with kur", domain.Name)
-	case who.held.Kind != models.CertificateDomainCredential:
-		return nil, models.Errorf(models.KindDenied, "an application certificate does not enroll others: use the domain credential")
-	default:
-		s.Kind = models.KindEnrollment
-	}
-	return s, c.chooseProfile(s)
-}
-
-// chooseProfile takes the profile that a path without one means: the domain
-// credential for an onboarding, and otherwise the one that there is beside it.
-func (c *CMP) chooseProfile(s *Submission) error {
-	if s.Profile != "" {
-		return nil
-	}
-	if s.Kind == models.KindOnboarding {
-		s.Profile = defaultProfile
-		return nil
-	}
-	for _, name := range s.Domain.Profiles {
-		if name == defaultProfile {
-			continue
-		}
-		if s.Profile != "" {
-			return models.Errorf(models.KindInvalid, "domain %s has several profiles: name one of them in the path, /.well-known/cmp/p/%s/PROFILE", s.Domain.Name, s.Domain.Name)
-		}
-		s.Profile = name
-	}
-	if s.Profile == "" {
-		return models.Errorf(models.KindInvalid, "domain %s has no profile for application certificates", s.Domain.Name)
-	}
-	return nil
-}
 
 // toBeConfirmed notes with a request that its certificate has to be confirmed.
 // In the inline lane the wait begins at once, and otherwise with the issuance.
@@ -162,7 +121,7 @@ func (c *CMP) outcome(ctx context.Context, row *models.Certificate, who *party) 
 	if err != nil {
 		return cmp.Outcome{}, fmt.Errorf("parse certificate %s: %w", row.ID, err)
 	}
-	above, err := c.door.chain(ctx, row.IssuerCAID)
+	above, err := c.above(ctx, row.IssuerCAID, who)
 	if err != nil {
 		return cmp.Outcome{}, err
 	}
@@ -187,9 +146,18 @@ func (c *CMP) outcome(ctx context.Context, row *models.Certificate, who *party) 
 	return out, nil
 }
 
+// above returns the chain of a CA, which is mostly that of the sender's own
+// certificate and was read with it.
+func (c *CMP) above(ctx context.Context, id models.CAID, who *party) (chain, error) {
+	if len(who.authorities) > 0 && who.authorities[0].ID == id {
+		return c.door.parse(who.authorities)
+	}
+	return c.door.chain(ctx, id)
+}
+
 // Poll tells how a transaction stands, from the database alone.
-func (c *CMP) Poll(ctx context.Context, label cmp.Label, transaction []byte, sender cmp.Sender, _ cmp.Peer) (cmp.Outcome, error) {
-	domain, who, err := c.sender(ctx, label, sender)
+func (c *CMP) Poll(ctx context.Context, label cmp.Label, transaction []byte, sender cmp.Sender, peer cmp.Peer) (cmp.Outcome, error) {
+	domain, who, err := c.sender(label, sender)
 	if err != nil {
 		return cmp.Outcome{}, err
 	}
@@ -201,7 +169,11 @@ func (c *CMP) Poll(ctx context.Context, label cmp.Label, transaction []byte, sen
 	if err != nil || answer.Certificate == nil {
 		return cmp.Outcome{RetryAfter: answer.RetryAfter}, err
 	}
-	return c.outcome(ctx, answer.Certificate, who)
+	out, err := c.outcome(ctx, answer.Certificate, who)
+	if err == nil && req.Protocol == models.ProtocolCMPKeyGen {
+		err = c.handOver(ctx, answer.Certificate, who, peer, &out)
+	}
+	return out, err
 }
 
 // begun finds the request of a transaction that a sender began.
@@ -217,7 +189,7 @@ func (c *CMP) begun(ctx context.Context, domain *models.Domain, transaction []by
 // Confirm takes certConf. That the hash of another certificate comes changes
 // nothing: the client may have meant another transaction.
 func (c *CMP) Confirm(ctx context.Context, in *cmp.Confirmation) error {
-	domain, who, err := c.sender(ctx, in.Label, in.Sender)
+	domain, who, err := c.sender(in.Label, in.Sender)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"time"
 
 	"github.com/trustloom/trustloom/integrations/cmp"
 	"github.com/trustloom/trustloom/models"
@@ -20,7 +21,7 @@ const removeFromCRL = 8
 // domain, and only it ends a hold: that may be the operator's word against the
 // device.
 func (c *CMP) Revoke(ctx context.Context, in *cmp.Revocation) error {
-	domain, who, err := c.sender(ctx, in.Label, in.Sender)
+	domain, who, err := c.sender(in.Label, in.Sender)
 	if err != nil {
 		return err
 	}
@@ -147,8 +148,28 @@ func reasonOf(code int) (models.RevocationReason, bool) {
 	return "", false
 }
 
+// protecting is a protector, and when it is to be looked up again.
+type protecting struct {
+	protector *cmp.Protector
+	until     time.Time
+}
+
+// protectingTime is how long what answers of a domain are signed with is not
+// looked up again. maxProtecting bounds the domains.
+const (
+	protectingTime = 5 * time.Second
+	maxProtecting  = 1000
+)
+
 // Protector returns what answers are signed with in a domain.
 func (c *CMP) Protector(ctx context.Context, label cmp.Label) (*cmp.Protector, error) {
+	now := c.door.cfg.Now()
+	c.mu.Lock()
+	known := c.protectors[label.Domain]
+	c.mu.Unlock()
+	if now.Before(known.until) {
+		return known.protector, nil
+	}
 	domain, err := c.domain(ctx, label)
 	if err != nil {
 		return nil, err
@@ -161,5 +182,12 @@ func (c *CMP) Protector(ctx context.Context, label cmp.Label) (*cmp.Protector, e
 	if err != nil {
 		return nil, err
 	}
-	return &cmp.Protector{Signer: p.Signer, Chain: append([]*x509.Certificate{p.Certificate}, above.certs...)}, nil
+	known = protecting{&cmp.Protector{Signer: p.Signer, Chain: append([]*x509.Certificate{p.Certificate}, above.certs...)}, now.Add(protectingTime)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.protectors == nil || len(c.protectors) >= maxProtecting {
+		c.protectors = map[string]protecting{}
+	}
+	c.protectors[label.Domain] = known
+	return known.protector, nil
 }

@@ -20,13 +20,14 @@ import (
 
 // party is a sender as it was authenticated, by one method.
 type party struct {
-	domain   models.DomainID
-	mac      bool
-	identity Identity            // of the device; of an RA only when it is known for whom it asks
-	held     *models.Certificate // what signed, if it is one of ours
-	leaf     *x509.Certificate   // what signed
-	ra       *x509.Certificate   // of a registration authority
-	revoking string              // the transaction in which held was revoked, which this message repeats
+	domain      *models.Domain
+	mac         bool
+	identity    Identity            // of the device; of an RA only when it is known for whom it asks
+	held        *models.Certificate // what signed, if it is one of ours
+	authorities []*models.CA        // above held
+	leaf        *x509.Certificate   // what signed
+	ra          *x509.Certificate   // of a registration authority
+	revoking    string              // the transaction in which held was revoked, which this message repeats
 }
 
 // subject is what requests of the party are known by.
@@ -47,21 +48,17 @@ func (p *party) actor() string {
 
 // sent reports whether a request was sent by the party.
 func (p *party) sent(req *models.Request) bool {
-	return p.mac == (req.AuthMethod == models.AuthPassword) && p.subject() == req.AuthSubject && req.Protocol == models.ProtocolCMP
+	return p.mac == (req.AuthMethod == models.AuthPassword) && p.subject() == req.AuthSubject
 }
 
 // sender returns the domain of a label and the party that was authenticated for
 // it.
-func (c *CMP) sender(ctx context.Context, label cmp.Label, sender cmp.Sender) (*models.Domain, *party, error) {
-	domain, err := c.domain(ctx, label)
-	if err != nil {
-		return nil, nil, err
-	}
+func (c *CMP) sender(label cmp.Label, sender cmp.Sender) (*models.Domain, *party, error) {
 	who, ok := sender.Value.(*party)
-	if !ok || who.domain != domain.ID {
-		return nil, nil, models.Errorf(models.KindUnauthenticated, "the sender is not authenticated for domain %s", domain.Name)
+	if !ok || who.domain.Name != label.Domain {
+		return nil, nil, models.Errorf(models.KindUnauthenticated, "the sender is not authenticated for domain %q", label.Domain)
 	}
-	return domain, who, nil
+	return who.domain, who, nil
 }
 
 func (c *CMP) domain(ctx context.Context, label cmp.Label) (*models.Domain, error) {
@@ -87,7 +84,7 @@ func (c *CMP) Secret(ctx context.Context, label cmp.Label, transaction []byte, r
 	if err != nil {
 		return cmp.Sender{}, err
 	}
-	return cmp.Sender{ID: "secret:" + string(who.Device.ID), Value: &party{domain: domain.ID, mac: true, identity: who}}, nil
+	return cmp.Sender{ID: "secret:" + string(who.Device.ID), Value: &party{domain: domain, mac: true, identity: who}}, nil
 }
 
 // noDevice is looked up where there is no device, so that it takes as long.
@@ -172,7 +169,7 @@ func (c *CMP) Signer(ctx context.Context, label cmp.Label, transaction []byte, c
 	if len(chain) == 0 {
 		return cmp.Sender{}, models.Errorf(models.KindUnauthenticated, "the certificate of the signer is not among the extraCerts")
 	}
-	who := &party{domain: domain.ID, leaf: chain[0]}
+	who := &party{domain: domain, leaf: chain[0]}
 	who.identity, err = c.door.guarded(ctx, domain, claimed{auth.MethodCertificate, fingerprint(chain[0]), peer.Address}, func() (Identity, error) {
 		return c.signer(ctx, domain, transaction, chain, peer, who)
 	})
@@ -204,7 +201,7 @@ func (c *CMP) signer(ctx context.Context, domain *models.Domain, transaction []b
 	if held.Device == nil || held.Certificate.Kind == models.CertificateCA || held.Certificate.Kind == models.CertificateProtector {
 		return Identity{}, models.Errorf(models.KindDenied, "the certificate of the signer belongs to no device")
 	}
-	who.held = held.Certificate
+	who.held, who.authorities = held.Certificate, held.Chain
 	if who.revoking, err = c.revokedIn(ctx, domain, transaction, held); err != nil {
 		return Identity{}, err
 	}

@@ -4,6 +4,7 @@ package enroll_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/trustloom/trustloom/integrations/cmp"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/store"
 )
 
@@ -268,5 +270,34 @@ func TestCMPSetsADeviceBackThatDoesNotConfirm(t *testing.T) {
 	check(t, err)
 	if out, err := w.ask(cmp.Enrollment{Transaction: tx, Sender: who, Request: csr}); err != nil || out.RetryAfter == 0 {
 		t.Errorf("the second attempt is answered with %+v, %v", out, err)
+	}
+}
+
+func TestCMPMakesAKey(t *testing.T) {
+	w := newCMPWorld(t)
+	credential := w.onboardedByCMP("press-01")
+	who, err := w.bySignature(transaction(), credential)
+	check(t, err)
+	template, err := pki.ParseKeylessTemplate([]byte{0x30, 0x00})
+	if err != nil {
+		template, err = pki.ParseKeylessTemplate(append([]byte{0x30, 0x04, 0xa5, 0x02}, 0x30, 0x00))
+	}
+	check(t, err)
+	in := cmp.Enrollment{Label: cmp.Label{Domain: "press-shop", Profile: "tls_client"}, Operation: cmp.OpCert, Transaction: transaction(), Sender: who, Request: template, Generate: true}
+	if _, err := w.ask(in); cmp.FailInfoOf(err) != cmp.FailNotAuthorized {
+		t.Errorf("where keys are not made the answer is %v", err)
+	}
+	w.domain.Operations.Open = models.DeviceOperations
+	w.write(func(tx *store.Tx) error { return tx.SaveDomain(w.domain) })
+	in.Sender, err = w.bySignature(transaction(), credential)
+	check(t, err)
+	out, err := w.ask(in)
+	check(t, err)
+	key, ok := out.Key.(*ecdsa.PrivateKey)
+	if !ok || !key.PublicKey.Equal(out.Certificate.PublicKey) || out.Implicit {
+		t.Fatalf("the answer is %T, implicit %v", out.Key, out.Implicit)
+	}
+	if again, err := w.ask(in); models.KindOf(err) != models.KindConflict || again.Key != nil {
+		t.Errorf("the key is given twice: %v", err)
 	}
 }

@@ -40,7 +40,7 @@ func cmpWorldOver(t *testing.T, w *world) *cmpWorld {
 	sealer, err := hsm.NewSealer(make([]byte, hsm.SealingKeySize))
 	check(t, err)
 	c := &cmpWorld{world: w, sealer: sealer, label: cmp.Label{Domain: w.domain.Name}}
-	c.cmp = enroll.NewCMP(enroll.CMPConfig{Door: w.door, Confirmations: w.acts.Confirmations, Protectors: w.acts.Protectors, Sealer: sealer})
+	c.cmp = enroll.NewCMP(enroll.CMPConfig{Door: w.door, Deliveries: enroll.NewDeliveries(enroll.DeliveryConfig{Door: w.door, Sealer: sealer}), Confirmations: w.acts.Confirmations, Protectors: w.acts.Protectors, Sealer: sealer})
 	c.rules(models.CMPRules{})
 	w.other.Operations = models.NewDomainDoors()
 	w.write(func(tx *store.Tx) error { return tx.SaveDomain(w.other) })

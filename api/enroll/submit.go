@@ -148,7 +148,7 @@ func (s *Submission) keyParts() models.KeyParts {
 // find returns the key of the submission and the request that has it, if
 // there is one. A request whose result is void does not count.
 func (d *Door) find(ctx context.Context, s *Submission) (string, *models.Request, error) {
-	if s.Transaction != "" {
+	if s.transacted() {
 		return d.findTransaction(ctx, s)
 	}
 	for parts := s.keyParts(); parts.Attempt < maxAttempts; parts.Attempt++ {

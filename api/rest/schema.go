@@ -47,14 +47,14 @@ func enums() map[reflect.Type][]string {
 		reflect.TypeFor[models.RegistrationMatch](): states(models.RegistrationMatches...),
 		reflect.TypeFor[models.RevocationPolicy]():  states(models.RevocationPolicies...),
 		reflect.TypeFor[models.RequestKind]():       states(models.KindOnboarding, models.KindEnrollment, models.KindRenewal),
-		reflect.TypeFor[models.AuthMethod]():        states(models.AuthPassword, models.AuthIDevID, models.AuthDomainCredential, models.AuthPredecessor, models.AuthOperator),
+		reflect.TypeFor[models.AuthMethod]():        states(models.AuthPassword, models.AuthIDevID, models.AuthDomainCredential, models.AuthPredecessor, models.AuthRA, models.AuthOperator),
 		reflect.TypeFor[models.Outcome]():           states(models.OutcomeIssue, models.OutcomeWait, models.OutcomeRefuse),
 		reflect.TypeFor[models.Verdict]():           states(models.VerdictApprove, models.VerdictReject),
-		reflect.TypeFor[models.CertificateKind]():   states(models.CertificateCA, models.CertificateDomainCredential, models.CertificateApplication),
+		reflect.TypeFor[models.CertificateKind]():   states(models.CertificateCA, models.CertificateDomainCredential, models.CertificateApplication, models.CertificateProtector),
 		reflect.TypeFor[models.RevocationReason]():  reasons(),
 		reflect.TypeFor[models.Role]():              states(models.Roles...),
 		reflect.TypeFor[models.DeliveryState]():     states(models.DeliveryWaiting, models.DeliveryReady, models.DeliveryDelivered, models.DeliveryExpired, models.DeliveryWithdrawn, models.DeliveryLocked),
-		reflect.TypeFor[models.DeliveryChannel]():   states(models.DeliverToOperator, models.DeliverByDownload, models.DeliverByEST),
+		reflect.TypeFor[models.DeliveryChannel]():   states(models.DeliverToOperator, models.DeliverByDownload, models.DeliverByEST, models.DeliverByCMP),
 		reflect.TypeFor[models.DeliveryFormat]():    states(models.DeliveryFormats...),
 	}
 }

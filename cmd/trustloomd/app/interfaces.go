@@ -55,7 +55,7 @@ func (a *App) interfaces(mounts *server.Config) {
 // cmp is the server of CMP. Its nonces are known on every node and after a
 // restart: transactions wait for weeks.
 func (a *App) cmp(door *enroll.Door, requestID func(*http.Request) string) http.Handler {
-	backend := enroll.NewCMP(enroll.CMPConfig{Door: door, Confirmations: a.acts.Confirmations, Protectors: a.acts.Protectors, Sealer: a.keySealer})
+	backend := enroll.NewCMP(enroll.CMPConfig{Door: door, Confirmations: a.acts.Confirmations, Protectors: a.acts.Protectors, Deliveries: a.deliver, Sealer: a.keySealer})
 	return cmp.NewResponder(backend, cmp.Options{Logger: a.log, RequestID: requestID, Now: time.Now, NonceKey: a.nonceKey})
 }
 
