@@ -141,15 +141,21 @@ func readableMap(m map[string]string) map[string]string {
 
 // flushEvents writes what Audit collected.
 func (tx *Tx) flushEvents() error {
-	if len(tx.events) == 0 {
+	events := tx.collected()
+	if len(events) == 0 {
 		return nil
 	}
+	return tx.insertAll(events)
+}
+
+// collected takes what Audit collected.
+func (tx *Tx) collected() []*models.Event {
 	events := make([]*models.Event, len(tx.events))
 	for i := range tx.events {
 		events[i] = &tx.events[i]
 	}
 	tx.events = nil
-	return tx.insertAll(events)
+	return events
 }
 
 // insertAll inserts events, which never conflict with any.

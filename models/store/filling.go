@@ -85,10 +85,10 @@ func fillCertificate(i, n int, now time.Time) *models.Certificate {
 }
 
 // insertsOf are the statements that insert rows.
-func insertsOf[T any](tx *Tx, rows []*T) (list []statement, err error) {
+func insertsOf[T any](tx *Tx, rows []*T, conflict ...string) (list []statement, err error) {
 	for len(rows) > 0 {
 		n := tx.chunk(len(rows))
-		s, err := insertOf(tx, rows[:n])
+		s, err := insertOf(tx, rows[:n], conflict...)
 		if err != nil {
 			return nil, err
 		}

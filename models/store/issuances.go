@@ -176,7 +176,21 @@ func (s *Store) together(batch []*issuance) error {
 	slices.SortFunc(batch, func(a, b *issuance) int { return strings.Compare(a.key(), b.key()) })
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(batch[0].ctx), issuanceTime)
 	defer cancel()
+	if s.writer == nil && !s.sealed {
+		if done, err := s.burst(ctx, batch); done || err != nil {
+			return stored(batch, err)
+		}
+	}
 	if err := s.Write(ctx, func(tx *Tx) error { return tx.issue(batch) }); err != nil {
+		return err
+	}
+	return stored(batch, nil)
+}
+
+// stored tells the callers of issuances what they have, unless err says that
+// these were not stored.
+func stored(batch []*issuance, err error) error {
+	if err != nil {
 		return err
 	}
 	for _, op := range batch {
@@ -256,22 +270,30 @@ func (tx *Tx) finish(list []statement, certificates []*models.Certificate) error
 // first is the statement on whose success the rest depends.
 func (op *issuance) first(tx *Tx, s *statement, now time.Time) (err error) {
 	if op.reservation != nil {
-		req, cert := op.reservation.Request, op.reservation.Certificate
-		setDefault(&req.ID, models.NewID[models.RequestID]())
-		tx.fresh((*string)(&req.ID), &req.Revision, &req.CreatedAt, &req.UpdatedAt)
-		var unused int
-		tx.fresh((*string)(&cert.ID), &unused, &cert.CreatedAt, &cert.UpdatedAt)
-		stamp(req)
-		stamp(cert)
-		*s, err = insertOf(tx, []*models.Request{req}, "key")
+		op.reservation.prepare(tx)
+		*s, err = insertOf(tx, []*models.Request{op.reservation.Request}, "key")
 		return err
 	}
-	r := op.recording
-	*s = statement{
+	*s = op.recording.recorded(tx, now)
+	return nil
+}
+
+// prepare completes the rows of a reservation.
+func (r *Reservation) prepare(tx *Tx) {
+	req, cert := r.Request, r.Certificate
+	tx.fresh((*string)(&req.ID), &req.Revision, &req.CreatedAt, &req.UpdatedAt)
+	var unused int
+	tx.fresh((*string)(&cert.ID), &unused, &cert.CreatedAt, &cert.UpdatedAt)
+	stamp(req)
+	stamp(cert)
+}
+
+// recorded stores the signature where none is.
+func (r *Recording) recorded(tx *Tx, now time.Time) statement {
+	return statement{
 		text: tx.numbered("UPDATE certificates SET der = ?, fingerprint = ?, state = 'issued', updated_at = ? WHERE id = ? AND " + unrecorded + " AND " + noDER),
 		args: []any{r.DER, r.Fingerprint, now, string(r.Certificate.ID)}, rows: 1,
 	}
-	return nil
 }
 
 // ended ends the request of a recording.
