@@ -5,6 +5,7 @@ package activities
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
@@ -23,7 +24,8 @@ type Facts struct {
 	// certificate that is renewed.
 	CSR         *pki.CSR
 	Predecessor *models.Certificate
-	FreeKey     string // hex SHA-256 of a key that, as was just read, nothing forbids to certify for the device
+	Leaf        *x509.Certificate // Predecessor, parsed
+	FreeKey     string            // hex SHA-256 of a key that, as was just read, nothing forbids to certify for the device
 }
 
 // Facts reads the rows that the issuance of req rests on, with the version of

@@ -3,6 +3,7 @@
 package activities
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -328,6 +329,9 @@ func (i *Issuance) renewed(ctx context.Context, req *models.Request, facts *Fact
 	predecessor, err := i.predecessor(ctx, req, facts)
 	if err != nil {
 		return nil, err
+	}
+	if facts.Leaf != nil && bytes.Equal(facts.Leaf.Raw, predecessor.DER) {
+		return facts.Leaf, nil
 	}
 	old, err := x509.ParseCertificate(predecessor.DER)
 	if err != nil {

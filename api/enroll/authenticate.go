@@ -99,7 +99,7 @@ func (d *Door) own(domain *models.Domain, held *store.Holding, leaf *x509.Certif
 	if device == nil {
 		return Identity{}, models.Errorf(models.KindNotFound, "the device of the client certificate does not exist")
 	}
-	return Identity{Method: method, Subject: row.Fingerprint, Device: device, Key: string(device.ID), Certificate: row, Issuer: issuer}, nil
+	return Identity{Method: method, Subject: row.Fingerprint, Device: device, Key: string(device.ID), Certificate: row, Leaf: leaf, Issuer: issuer}, nil
 }
 
 // predecessor authenticates a renewal: by the certificate that is renewed, and

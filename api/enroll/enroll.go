@@ -15,8 +15,6 @@ import (
 	"log/slog"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/api/auth"
 	"github.com/trustloom/trustloom/integrations/est"
@@ -60,7 +58,7 @@ const maxWaiters = 256
 // Door takes the submissions of every protocol.
 type Door struct {
 	cfg      Config
-	flights  singleflight.Group
+	flights  flights
 	waiters  chan struct{}
 	strain   strain
 	certs    pki.Cache // of CAs
@@ -107,6 +105,7 @@ type Identity struct {
 	// Certificate is the certificate that authenticated the device, if it is
 	// one of ours.
 	Certificate *models.Certificate
+	Leaf        *x509.Certificate // the same, parsed
 	// Issuer is the CA of Certificate, as it is now.
 	Issuer *models.CA
 	// SecretUsed says that the one-time secret was used before, so that only

@@ -95,23 +95,17 @@ func (d *Door) Submit(ctx context.Context, s *Submission) (Answer, error) {
 
 // flight answers all who send the same request at the same moment by one go.
 func (d *Door) flight(ctx context.Context, s *Submission, key string, do func(context.Context) (Answer, error)) (Answer, error) {
-	flight := d.flights.DoChan(s.flying(key), func() (any, error) { return d.fly(ctx, s, do) })
-	select {
-	case done := <-flight:
-		d.cfg.Fault(activities.FaultBeforeAnswer)
-		answer, _ := done.Val.(Answer)
-		return answer, done.Err
-	case <-ctx.Done():
-		return Answer{}, models.Errorf(models.KindUnavailable, "the request was given up before it was answered").Because(ctx.Err())
-	}
+	answer, err := d.flights.do(ctx, s.flying(key), func() (Answer, error) { return d.fly(ctx, s, do) })
+	d.cfg.Fault(activities.FaultBeforeAnswer)
+	return answer, err
 }
 
 // flightTime is what a request may take beyond the wait for its story.
 const flightTime = 20 * time.Second
 
 // fly answers for everybody who sends the same request at the same moment. It
-// does not end with the first of them, and a fault in it is an error for them
-// all: outside the request's own goroutine a panic would end the process.
+// does not end when the first of them leaves, and a fault in it is an error for
+// them all.
 func (d *Door) fly(ctx context.Context, s *Submission, do func(context.Context) (Answer, error)) (answer Answer, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Wait+flightTime)
 	defer cancel()
@@ -237,6 +231,7 @@ func (d *Door) facts(ctx context.Context, s *Submission) (*activities.Facts, err
 	facts := &activities.Facts{
 		Device: s.Who.Device, Domain: s.Domain, CA: ca, Profile: profile, Version: row.Version, CSR: s.CSR, Predecessor: s.Predecessor,
 	}
+	facts.Leaf = s.Who.Leaf
 	if s.Seen != nil && s.Seen.KeyFree {
 		facts.FreeKey = s.CSR.SPKISHA256
 	}

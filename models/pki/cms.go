@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 
 	"github.com/smallstep/pkcs7"
+	"golang.org/x/crypto/cryptobyte"
+	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // The bounds of a CMS message, and of a single certificate. The library reads
@@ -21,15 +23,40 @@ func CertsOnly(certs ...*x509.Certificate) ([]byte, error) {
 	if len(certs) == 0 {
 		return nil, fault("a certs-only message needs a certificate")
 	}
-	var raw []byte
+	size := 0
 	for _, cert := range certs {
-		raw = append(raw, cert.Raw...)
+		size += len(cert.Raw)
 	}
-	message, err := pkcs7.DegenerateCertificate(raw)
+	b := cryptobyte.NewBuilder(make([]byte, 0, size+certsOnlyFrame))
+	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(pkcs7.OIDSignedData)
+		b.AddASN1(der.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
+			b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) { addDegenerate(b, certs) })
+		})
+	})
+	message, err := b.Bytes()
 	if err != nil {
 		return nil, fault("encode the certs-only message").Because(err)
 	}
 	return message, nil
+}
+
+// certsOnlyFrame is room for what is around the certificates.
+const certsOnlyFrame = 64
+
+// addDegenerate adds the contents of a SignedData with nothing but
+// certificates, as pkcs7.DegenerateCertificate does by reflection.
+func addDegenerate(b *cryptobyte.Builder, certs []*x509.Certificate) {
+	b.AddASN1Int64(1)
+	b.AddASN1(der.SET, func(*cryptobyte.Builder) {})
+	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(pkcs7.OIDData) })
+	b.AddASN1(der.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
+		for _, cert := range certs {
+			b.AddBytes(cert.Raw)
+		}
+	})
+	b.AddASN1(der.Tag(1).ContextSpecific().Constructed(), func(*cryptobyte.Builder) {})
+	b.AddASN1(der.SET, func(*cryptobyte.Builder) {})
 }
 
 // ParseCertsOnly returns the certificates of a degenerate SignedData, in their

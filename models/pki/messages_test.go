@@ -90,6 +90,20 @@ func TestParseCertificatesRefuses(t *testing.T) {
 	}
 }
 
+func TestCertsOnlyIsWhatTheLibraryMakes(t *testing.T) {
+	root := newRoot(t, models.ECP256)
+	sub := newSubCA(t, "Plant Issuing", root)
+	for _, certs := range [][]*x509.Certificate{{root.cert}, {sub.cert, root.cert}} {
+		var raw []byte
+		for _, cert := range certs {
+			raw = append(raw, cert.Raw...)
+		}
+		if ours, theirs := must(pki.CertsOnly(certs...)), must(pkcs7.DegenerateCertificate(raw)); !bytes.Equal(ours, theirs) {
+			t.Errorf("%x, not %x", ours, theirs)
+		}
+	}
+}
+
 func TestParseCertsOnlyRefuses(t *testing.T) {
 	root := newRoot(t, models.ECP256)
 	message := must(pki.CertsOnly(root.cert))
