@@ -116,7 +116,7 @@ fuzz: ## run the fuzz targets, each for FUZZTIME (30s)
 soak: deps build ## hours: 5 minutes for each fuzz target, the failure experiments and 50 agents for ten minutes, all tests five times in random order
 	@deploy/dev/fuzz.sh 5m all
 	go test -timeout 120m -v ./test/chaos -soak
-	go test -timeout 30m -v ./test/e2e -run '^(TestNoCertificateExpiresInUse|TestAgent)$$' -soak
+	go test -timeout 30m -v ./test/e2e -run '^(TestNoCertificateExpiresInUse|TestAgent|TestCMPKilledAtFaultPoints)$$' -soak
 	@$(MAKE) --no-print-directory test-all TESTFLAGS='-count=5 -shuffle=on -timeout 120m $(TESTFLAGS)'
 
 .PHONY: golden

@@ -39,6 +39,14 @@ const (
 	FaultBeforeAnswer  = "before-answer"
 )
 
+// The fault points of what clients of CMP say about certificates that they have.
+const (
+	FaultBeforeConfirm = "before-confirm"
+	FaultAfterConfirm  = "after-confirm"
+	FaultBeforeRevoke  = "before-revoke"
+	FaultAfterRevoke   = "after-revoke"
+)
+
 // Config is what the activities need from outside.
 type Config struct {
 	Store   *store.Store

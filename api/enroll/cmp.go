@@ -211,9 +211,11 @@ func (c *CMP) Confirm(ctx context.Context, in *cmp.Confirmation) error {
 	if in.Matches != nil && !in.Matches(cert) {
 		return cmp.WithFailInfo(models.Errorf(models.KindNotFound, "certHash is not the hash of the certificate of this transaction"), cmp.FailBadCertID)
 	}
+	c.door.cfg.Fault(activities.FaultBeforeConfirm)
 	err = c.cfg.Confirmations.Confirm(ctx, activities.ConfirmInput{
 		Key: req.Key, Accepted: in.Accepted, Reason: in.Reason, Actor: who.actor(), Address: in.Peer.Address,
 	})
+	c.door.cfg.Fault(activities.FaultAfterConfirm)
 	if models.KindOf(err) == models.KindNotFound {
 		return cmp.WithFailInfo(models.Errorf(models.KindConflict, "the certificate of this transaction was confirmed implicitly; no certConf is expected"), cmp.FailCertConfirmed)
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"time"
 
+	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/integrations/cmp"
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/store"
@@ -47,7 +48,10 @@ func (c *CMP) Revoke(ctx context.Context, in *cmp.Revocation) error {
 		return models.Errorf(models.KindDenied, "a hold is ended by a registration authority or an operator, not by the device itself")
 	}
 	ctx = store.WithOrigin(ctx, store.Origin{Actor: who.actor(), Address: in.Peer.Address, RequestID: in.Peer.RequestID})
-	return c.door.cfg.Store.Write(ctx, func(tx *store.Tx) error { return c.revoke(ctx, tx, key, row, reason) })
+	c.door.cfg.Fault(activities.FaultBeforeRevoke)
+	err = c.door.cfg.Store.Write(ctx, func(tx *store.Tx) error { return c.revoke(ctx, tx, key, row, reason) })
+	c.door.cfg.Fault(activities.FaultAfterRevoke)
+	return err
 }
 
 // errNotYours does not tell whether there is such a certificate.

@@ -19,7 +19,7 @@ import (
 )
 
 // soakFull asks for the size that the acceptance names (make soak).
-var soakFull = flag.Bool("soak", false, "run the agents' endurance test at its full size: 50 agents, ten minutes")
+var soakFull = flag.Bool("soak", false, "run the agents' endurance test at its full size, 50 agents, ten minutes, and the crashes of CMP at every point")
 
 // endurance is how long how many agents run, with which certificates, and how
 // often the server is killed meanwhile.
