@@ -27,7 +27,7 @@ func benchCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(benchEnrollCommand(), benchListsCommand())
+	cmd.AddCommand(benchEnrollCommand(), benchCMPCommand(), benchListsCommand())
 	return cmd
 }
 
@@ -122,8 +122,40 @@ With --database-url a schema of its own is made in that database and dropped at 
   trustloomd bench enroll --lanes reenroll --clients 16 --fill 1000000
   trustloomd bench enroll --keys pkcs11 --pkcs11-module /usr/lib/softhsm/libsofthsm2.so --pkcs11-token bench --pkcs11-pin-file pin`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, bench.ESTLanes) },
 	}
+	f.define(cmd)
+	return cmd
+}
+
+func benchCMPCommand() *cobra.Command {
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:   "cmp",
+		Short: "Measure certificates per second over CMP, next to EST",
+		Long: `Measure what 'bench enroll' measures, and the same over CMP (RFC 9483), so that the column
+rate : EST says what CMP costs:
+  CMP cr, signed           a device asks for an application certificate, protected with
+                           its domain credential, over HTTP and one connection that it
+                           keeps; confirmation is implicit, no workflow runs. It is
+                           compared with the inline re-enrollment over EST.
+  CMP ir, MAC (workflow)   a device that was registered before gets its first identity,
+                           protected with its one-time secret (PasswordBasedMac); each
+                           time another device. It is compared with onboarding over EST.
+Requests are made and registered beforehand. The devices verify every answer, on the same
+processors. See 'trustloomd bench enroll --help' for how to read the figures.`,
+		Example: `  trustloomd bench cmp
+  trustloomd bench cmp --clients 16 --duration 10s -o json
+  trustloomd bench cmp --lanes reenroll,cmp-cr`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, bench.CMPLanes) },
+	}
+	f.define(cmd)
+	return cmd
+}
+
+// define defines the flags that say how to measure.
+func (f *benchFlags) define(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&f.DatabaseURL, "database-url", "", "postgres://user:password@host/name (default SQLite)")
 	fs.StringVar(&f.Keys, "keys", models.StoreSoftware, "key store of the CAs: software or pkcs11")
@@ -131,16 +163,17 @@ With --database-url a schema of its own is made in that database and dropped at 
 	fs.StringVar(&f.token, "pkcs11-token", "", "label of the token")
 	fs.StringVar(&f.pinFile, "pkcs11-pin-file", "", "file with the PIN (or TRUSTLOOM_PKCS11_PIN in the environment)")
 	fs.IntSliceVar(&f.Clients, "clients", []int{1, 16, 64}, "numbers of clients to measure with")
-	fs.StringSliceVar(&f.lanes, "lanes", nil, "which to measure: reenroll, onboard, empty-workflow (default all)")
+	fs.StringSliceVar(&f.lanes, "lanes", nil, "which to measure: reenroll, onboard, cmp-cr, cmp-ir, empty-workflow (default what the command is about)")
 	fs.IntVar(&f.Fill, "fill", 0, "store so many certificates, and measure the inline lane before and after")
 	fs.StringVar(&f.Profile, "cpu-profile", "", "write the server's profile of the whole run to this file, for go tool pprof")
 	fs.DurationVar(&f.Duration, "duration", 5*time.Second, "how long each figure is measured")
 	fs.StringVar(&f.Dir, "dir", os.TempDir(), "where the data directory is made")
 	fs.StringVarP(&f.output, "output", "o", "table", "table or json")
-	return cmd
 }
 
-func (f *benchFlags) run(cmd *cobra.Command) error {
+// run measures, the lanes that the command is about unless it was told others.
+func (f *benchFlags) run(cmd *cobra.Command, lanes []bench.Lane) error {
+	f.Lanes = lanes
 	if err := f.complete(cmd); err != nil {
 		return err
 	}
@@ -160,6 +193,9 @@ func (f *benchFlags) run(cmd *cobra.Command) error {
 func (f *benchFlags) complete(cmd *cobra.Command) (err error) {
 	if f.output != "table" && f.output != "json" {
 		return fmt.Errorf("--output %q is neither table nor json", f.output)
+	}
+	if len(f.lanes) > 0 {
+		f.Lanes = nil
 	}
 	for _, lane := range f.lanes {
 		f.Lanes = append(f.Lanes, bench.Lane(lane))

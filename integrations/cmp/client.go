@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/trustloom/trustloom/models"
@@ -61,6 +62,7 @@ type Client struct {
 	host    string
 	http    *http.Client
 	protect protector
+	seen    *atomic.Pointer[x509.Certificate] // who signed the last answer, and may
 }
 
 // NewClient returns a Client. It is KindInvalid for a URL that is not one of a
@@ -85,7 +87,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 			}
 		}
 	}
-	c := &Client{cfg: cfg, url: base.Scheme + "://" + base.Host + path, host: base.Host, http: &http.Client{
+	c := &Client{cfg: cfg, url: base.Scheme + "://" + base.Host + path, host: base.Host, seen: &atomic.Pointer[x509.Certificate]{}, http: &http.Client{
 		Timeout:   cfg.Timeout,
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots}, MaxResponseHeaderBytes: maxHeader},
 		// A redirect could lead elsewhere.
@@ -93,6 +95,16 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}}
 	c.protect, err = cfg.protector()
 	return c, err
+}
+
+// As returns a Client that protects messages with another secret, over the
+// same connections.
+func (c *Client) As(reference string, secret []byte) (*Client, error) {
+	other := *c
+	other.cfg.Reference, other.cfg.Secret, other.cfg.Signer, other.cfg.Chain = reference, secret, nil, nil
+	var err error
+	other.protect, err = other.cfg.protector()
+	return &other, err
 }
 
 // Close closes the connections that are idle.

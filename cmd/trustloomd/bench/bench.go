@@ -2,9 +2,9 @@
 
 // Package bench measures how fast a Trustloom server issues, for `trustloomd
 // bench`: it starts a throw-away server, plays devices that speak EST (RFC
-// 7030) to it, and sets what it sees in relation to what the same machine does
+// 7030) or CMP (RFC 9483) to it, and sets what it sees in relation to what the same machine does
 // at the same time without Trustloom. It knows the server from outside only:
-// its command line, its REST API, its EST door, and what /proc says of it.
+// its command line, its REST API, its doors for devices, and what /proc says of it.
 package bench
 
 import (
@@ -31,7 +31,7 @@ type Config struct {
 	Keys        string   // key store of the CAs
 	ServerFlags []string // further flags of the server, such as those of a token
 	Clients     []int    // each is a measurement
-	Lanes       []Lane   // empty: all
+	Lanes       []Lane   // empty: ESTLanes
 	Fill        int      // certificates to store before the inline lane is measured again; 0: not
 	Profile     string   // file for the server's CPU profile; empty: none
 	Duration    time.Duration
@@ -189,15 +189,20 @@ func (b *bench) schema(ctx context.Context) error {
 	return nil
 }
 
-// figures measures both lanes and the empty workflow, for each number of
+// figures measures the lanes that are wanted, for each number of
 // clients after each other, so that what is compared is close in time.
 func (b *bench) figures(ctx context.Context) error {
 	prepare := map[Lane]func(context.Context, int, int) (operation, error){
 		LaneReenroll: b.plant.reenrollments, LaneOnboard: b.plant.onboardings, LaneEmptyWorkflow: b.engine.workflows,
+		LaneCMPCert: b.plant.certifications, LaneCMPInit: b.plant.initializations,
+	}
+	wanted := b.cfg.Lanes
+	if len(wanted) == 0 {
+		wanted = ESTLanes
 	}
 	for _, clients := range b.cfg.Clients {
 		for _, lane := range lanes {
-			if len(b.cfg.Lanes) > 0 && !slices.Contains(b.cfg.Lanes, lane) {
+			if !slices.Contains(wanted, lane) {
 				continue
 			}
 			figure, err := b.figure(ctx, lane, clients, prepare[lane])

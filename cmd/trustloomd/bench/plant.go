@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/trustloom/trustloom/api"
+	"github.com/trustloom/trustloom/integrations/cmp"
 	"github.com/trustloom/trustloom/integrations/est"
 	"github.com/trustloom/trustloom/models"
 )
@@ -40,17 +41,21 @@ const (
 
 // plant is the operator and the devices of a server.
 type plant struct {
-	api     *api.Client
-	est     est.ClientConfig
-	devices []*device     // onboarded, one for each client
-	doors   []*est.Client // connections without a certificate, one for each client
-	names   atomic.Int64
+	api      *api.Client
+	est      est.ClientConfig
+	cmp      cmp.ClientConfig
+	devices  []*device     // onboarded, one for each client
+	doors    []*est.Client // connections without a certificate, one for each client
+	cmpDoors []*cmp.Client // the same, for CMP
+	names    atomic.Int64
 }
 
 // device is one that has its domain credential.
 type device struct {
 	credential *x509.Certificate
+	key        *ecdsa.PrivateKey
 	est        *est.Client
+	cmp        *cmp.Client // once it is measured
 }
 
 // newPlant makes a root, an issuing CA and a domain, and onboards devices.
@@ -66,7 +71,10 @@ func newPlant(ctx context.Context, s *server, keys string, devices int) (*plant,
 	if err != nil {
 		return nil, fmt.Errorf("read the operator's token: %w", err)
 	}
-	p := &plant{est: est.ClientConfig{URL: "https://" + s.https, Roots: roots, Label: est.Label{Domain: domainName}}}
+	p := &plant{
+		est: est.ClientConfig{URL: "https://" + s.https, Roots: roots, Label: est.Label{Domain: domainName}},
+		cmp: cmp.ClientConfig{URL: "http://" + s.http, Label: cmp.Label{Domain: domainName}},
+	}
 	p.api, err = api.NewClient(api.Config{URL: "https://" + s.https, CAFile: ca, Token: strings.TrimSpace(string(token))})
 	if err != nil {
 		return nil, err
@@ -162,7 +170,7 @@ func (p *plant) onboard(ctx context.Context) (*device, error) {
 	}
 	cfg = p.est
 	cfg.Certificate = &tls.Certificate{Certificate: [][]byte{result.Raw}, PrivateKey: n.key}
-	d := &device{credential: result}
+	d := &device{credential: result, key: n.key}
 	d.est, err = est.NewClient(cfg)
 	return d, err
 }
@@ -234,8 +242,14 @@ func (p *plant) onboardings(ctx context.Context, clients, each int) (operation, 
 func (p *plant) close() error {
 	for _, d := range p.devices {
 		d.est.Close()
+		if d.cmp != nil {
+			d.cmp.Close()
+		}
 	}
 	for _, door := range p.doors {
+		door.Close()
+	}
+	for _, door := range p.cmpDoors {
 		door.Close()
 	}
 	return nil

@@ -68,6 +68,8 @@ type Lane string
 const (
 	LaneReenroll      Lane = "reenroll"       // inline: renewals of domain credentials
 	LaneOnboard       Lane = "onboard"        // through the workflow: first identities of new devices
+	LaneCMPCert       Lane = "cmp-cr"         // inline: application certificates over CMP, signed with the domain credential
+	LaneCMPInit       Lane = "cmp-ir"         // through the workflow: first identities over CMP, with the one-time secret
 	LaneEmptyWorkflow Lane = "empty-workflow" // a workflow that does nothing, started and waited for: a reference
 )
 
@@ -93,6 +95,7 @@ type Ratios struct {
 	Processor         float64   `json:"server_processor_to_create_certificate"`
 	Inserts           []float64 `json:"per_second_to_durable_inserts"` // with 1 and with 16 connections
 	EmptyWorkflow     float64   `json:"per_second_to_empty_workflow,omitempty"`
+	EST               float64   `json:"per_second_to_est,omitempty"` // of CMP, to the same lane of EST
 }
 
 // Memory is the resident sets of the processes, in MiB.
@@ -118,22 +121,23 @@ func newFigure(lane Lane, clients int, seen sample, used usage) Figure {
 
 // finish computes the ratios.
 func (r *Report) finish() {
-	empty := map[int]float64{}
+	seen := map[Lane]map[int]float64{}
 	for _, f := range r.Figures {
-		if f.Lane == LaneEmptyWorkflow {
-			empty[f.Clients] = f.PerSecond
+		if seen[f.Lane] == nil {
+			seen[f.Lane] = map[int]float64{}
 		}
+		seen[f.Lane][f.Clients] = f.PerSecond
 	}
-	r.relate(r.Figures, empty)
+	r.relate(r.Figures, seen)
 	if r.Fill != nil {
-		r.relate(r.Fill.Figures, empty)
+		r.relate(r.Fill.Figures, seen)
 		r.Fill.compare(r.Figures)
 	}
 }
 
-// relate computes the ratios of figures to the references, and to the empty
-// workflow by number of clients.
-func (r *Report) relate(figures []Figure, empty map[int]float64) {
+// relate computes the ratios of figures to the references, and to what other
+// lanes did with the same number of clients.
+func (r *Report) relate(figures []Figure, seen map[Lane]map[int]float64) {
 	for i := range figures {
 		f := &figures[i]
 		f.Ratios = Ratios{
@@ -143,8 +147,13 @@ func (r *Report) relate(figures []Figure, empty map[int]float64) {
 		for _, insert := range r.References.Inserts {
 			f.Ratios.Inserts = append(f.Ratios.Inserts, per(f.PerSecond, insert.PerSecond))
 		}
-		if f.Lane == LaneOnboard {
-			f.Ratios.EmptyWorkflow = per(f.PerSecond, empty[f.Clients])
+		switch f.Lane {
+		case LaneOnboard:
+			f.Ratios.EmptyWorkflow = per(f.PerSecond, seen[LaneEmptyWorkflow][f.Clients])
+		case LaneCMPCert:
+			f.Ratios.EST = per(f.PerSecond, seen[LaneReenroll][f.Clients])
+		case LaneCMPInit:
+			f.Ratios.EST = per(f.PerSecond, seen[LaneOnboard][f.Clients])
 		}
 	}
 }

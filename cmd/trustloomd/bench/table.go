@@ -13,11 +13,19 @@ import (
 var titles = map[Lane]string{
 	LaneReenroll:      "inline re-enrollment",
 	LaneOnboard:       "onboarding (workflow)",
+	LaneCMPCert:       "CMP cr, signed",
+	LaneCMPInit:       "CMP ir, MAC (workflow)",
 	LaneEmptyWorkflow: "empty workflow",
 }
 
 // lanes is the order of the table.
-var lanes = []Lane{LaneReenroll, LaneOnboard, LaneEmptyWorkflow}
+var lanes = []Lane{LaneReenroll, LaneCMPCert, LaneOnboard, LaneCMPInit, LaneEmptyWorkflow}
+
+// What the commands measure: EST, and CMP next to EST.
+var (
+	ESTLanes = []Lane{LaneReenroll, LaneOnboard, LaneEmptyWorkflow}
+	CMPLanes = []Lane{LaneReenroll, LaneCMPCert, LaneOnboard, LaneCMPInit}
+)
 
 // WriteTable writes the report for people.
 func (r *Report) WriteTable(w io.Writer) error {
@@ -77,17 +85,13 @@ func (r *Report) writeFigures(b *strings.Builder) {
 }
 
 func (r *Report) writeRatios(b *strings.Builder) {
-	lines := []string{"ratio of\tclients\trate : CreateCertificate\trate : insert (1)\trate : insert (16)\trate : empty workflow\tprocessor : CreateCertificate"}
+	lines := []string{"ratio of\tclients\trate : CreateCertificate\trate : insert (1)\trate : insert (16)\trate : empty workflow\trate : EST\tprocessor : CreateCertificate"}
 	r.each(func(f Figure) {
 		if f.Lane == LaneEmptyWorkflow {
 			return
 		}
-		empty := "-"
-		if f.Ratios.EmptyWorkflow > 0 {
-			empty = fmt.Sprintf("%.2f", f.Ratios.EmptyWorkflow)
-		}
-		lines = append(lines, fmt.Sprintf("%s\t%d\t%.3f\t%.3f\t%.3f\t%s\t%.1f", titles[f.Lane], f.Clients,
-			f.Ratios.CreateCertificate, f.Ratios.Inserts[0], f.Ratios.Inserts[1], empty, f.Ratios.Processor))
+		lines = append(lines, fmt.Sprintf("%s\t%d\t%.3f\t%.3f\t%.3f\t%s\t%s\t%.1f", titles[f.Lane], f.Clients, f.Ratios.CreateCertificate,
+			f.Ratios.Inserts[0], f.Ratios.Inserts[1], ratio(f.Ratios.EmptyWorkflow), ratio(f.Ratios.EST), f.Ratios.Processor))
 	})
 	columns(b, lines)
 }
@@ -102,4 +106,12 @@ func (r *Report) writeFill(b *strings.Builder) {
 			f.Clients, f.PerSecond, f.P99, f.Server, r.Fill.Ratios[i].PerSecond, r.Fill.Ratios[i].Processor))
 	}
 	columns(b, lines)
+}
+
+// ratio writes one that not every lane has.
+func ratio(r float64) string {
+	if r == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", r)
 }
