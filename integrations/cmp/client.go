@@ -8,6 +8,7 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -156,6 +157,10 @@ func (c *Client) Ask(ctx context.Context, t *ClientTransaction) (*Result, error)
 // poll sends pollReq (RFC 9810 §5.3.22).
 func (c *Client) poll(ctx context.Context, t *ClientTransaction, request *Body) (*Result, error) {
 	m, err := c.exchange(ctx, t, &Message{Body: Body{Type: BodyPollReq, PollReqs: []int{t.RequestID}}})
+	var refused *refusal
+	if errors.As(err, &refused) && refused.info&FailBadCertID != 0 {
+		return nil, WithFailInfo(models.Errorf(models.KindConflict, "the CMP server does not know the transaction any more; begin another one").Because(err), refused.info)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package cmp
 
 import (
+	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -137,6 +138,26 @@ func TestClientWaitsAndRefuses(t *testing.T) {
 	}
 	if !slices.Contains(s.changes, "confirmed by press-01: false") {
 		t.Errorf("the refusal did not arrive: %q", s.changes)
+	}
+}
+
+// forgetful is a site that has lost its transactions.
+type forgetful struct{ *site }
+
+func (forgetful) Poll(context.Context, Label, []byte, Sender, Peer) (Outcome, error) {
+	return Outcome{}, models.Errorf(models.KindNotFound, "there is no such transaction")
+}
+
+func TestClientIsToldThatItsTransactionIsGone(t *testing.T) {
+	s := newSite()
+	s.wait = time.Hour
+	server := httptest.NewServer(NewResponder(forgetful{s}, Options{}))
+	t.Cleanup(server.Close)
+	client := newTestClient(t, ClientConfig{URL: server.URL, Label: Label{Domain: "press-shop"}, Reference: "press-01", Secret: []byte(s.secrets["press-01"])})
+	transaction := sure(NewClientTransaction(forDevice(BodyIR, "press-01")))
+	// Whoever gets KindNotFound would poll for ever.
+	if _, err := client.Ask(t.Context(), transaction); models.KindOf(err) != models.KindConflict || !transaction.Waiting {
+		t.Errorf("%v", err)
 	}
 }
 
