@@ -44,7 +44,7 @@ nor signatures: whoever made the message chose the words. No server is asked.
 'openssl cmp' writes the messages it sends with -reqout FILE and the answers with -rspout FILE.`,
 		Example: `  trustloom cmp decode request.der
   openssl cmp -cmd ir ... -reqout ir.der -rspout ip.der; trustloom cmp decode ip.der
-  trustloom cmp decode - -o json < request.der`,
+  trustloom cmp decode request.der -o json`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			return one(cmd, args, "one file (- is standard input)")
 		},
