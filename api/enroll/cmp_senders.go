@@ -174,7 +174,11 @@ func (c *CMP) Signer(ctx context.Context, label cmp.Label, transaction []byte, c
 		return c.signer(ctx, domain, transaction, chain, peer, who)
 	})
 	if models.KindOf(err) == models.KindUnauthenticated {
-		err = cmp.WithFailInfo(err, cmp.FailSignerNotTrusted)
+		info := cmp.FailSignerNotTrusted
+		if who.held != nil && who.held.State == models.CertificateRevoked { // its holder signed, and may know
+			info = cmp.FailCertRevoked
+		}
+		err = cmp.WithFailInfo(err, info)
 	}
 	if err != nil {
 		return cmp.Sender{}, err

@@ -74,6 +74,9 @@ func (s *responder) enroll(ctx context.Context, e *exchange) error {
 	var outcome Outcome
 	if err == nil {
 		outcome, err = s.backend.Enroll(ctx, in)
+		if kind.operation != OpKeyUpdate { // where it is the certificate that is not found
+			err = withDefault(err, models.KindNotFound, FailUnacceptedPolicy)
+		}
 	}
 	asked := course(kind.operation)
 	if err == nil {

@@ -4,7 +4,10 @@ package cmp
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"net/http/httptest"
 	"os"
@@ -85,6 +88,8 @@ func TestOpenSSLGetsCertificates(t *testing.T) {
 	o.identity("device", s.credential("press-01"))
 	o.identity("vendor", s.vendor.member("press-01"))
 	o.identity("ra", s.issuing.member("ra", isRA))
+	rsaKey := sure(rsa.GenerateKey(rand.Reader, 2048))
+	o.identity("rsa", &identity{cert: s.issuing.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "press-01"}}, rsaKey.Public()), key: rsaKey})
 	o.run("req", "-new", "-key", "new.key", "-subj", "/CN=press-01", "-out", "new.csr")
 	secret := []string{"-ref", "press-01", "-secret", "pass:" + s.secrets["press-01"]}
 	signed := func(name string) []string {
@@ -104,6 +109,7 @@ func TestOpenSSLGetsCertificates(t *testing.T) {
 		"p10cr":                                 {"p10cr", "/pkcs10", slices.Concat(signed("device"), []string{"-csr", "new.csr"})},
 		"p10cr with a secret":                   {"p10cr", "/pkcs10", slices.Concat(secret, []string{"-csr", "new.csr"})},
 		"cr by an RA that verified it":          {"cr", "", slices.Concat(signed("ra"), subject, []string{"-popo", "0"})},
+		"cr with an RSA credential for its key": {"cr", "", slices.Concat(signed("rsa"), []string{"-newkey", "rsa.key", "-subject", "/CN=press-01"})},
 		"cr with SHA-384":                       {"cr", "", slices.Concat(signed("device"), subject, []string{"-digest", "sha384"})},
 		"cr, confirmation disabled by a client": {"cr", "", slices.Concat(signed("device"), subject, []string{"-disable_confirm"})},
 	} {

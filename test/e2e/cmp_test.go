@@ -132,7 +132,7 @@ func revokesByCMP(t *testing.T, p *plant, d *device) {
 	if out, err := d.cmp("rr", "", slices.Concat(d.bySignature("implicit"), []string{"-oldcert", "implicit.pem", "-revreason", "1"})...); err != nil {
 		t.Fatalf("rr of itself: %v\n%s", err, out)
 	}
-	d.refusedCMP("signerNotTrusted", "kur", "", slices.Concat(d.bySignature("implicit"), d.newKey("late")[:2], []string{"-oldcert", "implicit.pem"})...)
+	d.refusedCMP("certRevoked", "kur", "", slices.Concat(d.bySignature("implicit"), d.newKey("late")[:2], []string{"-oldcert", "implicit.pem"})...)
 }
 
 // TestCMPWaitsForPeopleOverARestart polls through an approval of two steps with
