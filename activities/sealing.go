@@ -123,23 +123,6 @@ func (s *Sealer) SignHead(ctx context.Context) (*models.AuditHead, error) {
 	return head, s.note(ctx)
 }
 
-// actionKeyUsed is the event of an audit-signing key's first use.
-const actionKeyUsed = "audit.key-used"
-
-func (s *Sealer) notedKeys(ctx context.Context) ([]string, error) {
-	events, _, err := s.cfg.Store.ListEvents(ctx, store.EventFilter{Page: store.Page{Limit: store.MaxLimit}, Action: actionKeyUsed})
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	for i := range events {
-		if s.cfg.Store.Authentic(&events[i]) {
-			ids = append(ids, events[i].SubjectID)
-		}
-	}
-	return ids, nil
-}
-
 // key returns the audit-signing key, made at its first use, and the
 // certificate of it: that of the last head if it is the same key.
 func (s *Sealer) key(ctx context.Context, last *models.AuditHead) (crypto.Signer, *x509.Certificate, error) {
@@ -170,7 +153,7 @@ func (s *Sealer) key(ctx context.Context, last *models.AuditHead) (crypto.Signer
 	}
 	return signer, certificate, s.cfg.Store.Write(ctx, func(tx *store.Tx) error {
 		return tx.Audit(models.Event{
-			Actor: system, Action: actionKeyUsed, Noun: "audit", SubjectID: id,
+			Actor: system, Action: store.ActionAuditKeyUsed, Noun: "audit", SubjectID: id,
 			Details: map[string]string{"key_store": s.cfg.KeyStore, "key": s.cfg.KeyName},
 		})
 	})
@@ -181,7 +164,7 @@ func (s *Sealer) key(ctx context.Context, last *models.AuditHead) (crypto.Signer
 // authenticated event when it began to use them: heads signed with another key
 // are not its own.
 func (s *Sealer) TrustedKeys(ctx context.Context) ([]string, error) {
-	ids, err := s.notedKeys(ctx)
+	ids, err := s.cfg.Store.AuditKeys(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type AuditRecord struct {
 type AuditPart struct {
 	Records []AuditRecord `json:"records"`
 	Next    int           `json:"next" doc:"give it as ?after= for the next part; 0 at the end of the chain"`
+	Waiting int           `json:"waiting" doc:"at the end: events that have no place in the chain yet; counted up to 10000"`
 }
 
 // AuditPartQuery says where in the chain to begin.
@@ -72,6 +73,7 @@ type AuditVerification struct {
 	Checked  int            `json:"checked" doc:"events so far"`
 	Total    int            `json:"total" doc:"events in the chain"`
 	Hash     string         `json:"hash" doc:"of the chain up to there"`
+	Waiting  int            `json:"waiting" doc:"events that have no place in the chain yet and were not checked: they get it within seconds; counted up to 10000"`
 	Heads    int            `json:"heads" doc:"signed heads that are valid and agree, so far"`
 	Findings []AuditFinding `json:"findings" doc:"of this step; the check ends after 20"`
 	Cursor   string         `json:"cursor" doc:"give it as ?cursor= to go on; empty when it is done"`

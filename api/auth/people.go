@@ -58,7 +58,8 @@ func (p *People) verify(ctx context.Context, presented []*x509.Certificate) ([]*
 }
 
 // checkRevocation looks every certificate of the path up in the list of its
-// issuer, where one is known. A list that is out of date is no list.
+// issuer, where one is known. A list that is not current, any more or yet, lets
+// nobody in; what it revokes is revoked all the same.
 func (p *People) checkRevocation(chain []*x509.Certificate) error {
 	if p.CRLs == nil {
 		return nil
@@ -76,6 +77,7 @@ func (p *People) checkRevocation(chain []*x509.Certificate) error {
 }
 
 func checkListed(cert, issuer *x509.Certificate, lists []*x509.RevocationList, now time.Time) error {
+	var because error // none of the lists is current
 	known, current := false, false
 	for _, list := range lists {
 		if string(list.RawIssuer) != string(issuer.RawSubject) || list.CheckSignatureFrom(issuer) != nil {
@@ -87,10 +89,15 @@ func checkListed(cert, issuer *x509.Certificate, lists []*x509.RevocationList, n
 				return models.Errorf(models.KindUnauthenticated, "the client certificate, or a CA above it, is revoked")
 			}
 		}
-		current = current || list.NextUpdate.IsZero() || now.Before(list.NextUpdate)
+		if err := pki.CurrentCRL(list, now); err != nil {
+			because = err
+		} else {
+			current = true
+		}
 	}
 	if known && !current {
-		return models.Errorf(models.KindUnavailable, "the CRL of %s has expired; put a new one into the file of --operator-crl", issuer.Subject)
+		return models.Errorf(models.KindUnavailable, "nobody with a certificate of %s is let in: %s; put a current one into a file of --operator-crl",
+			issuer.Subject, models.PublicText(because))
 	}
 	return nil
 }

@@ -53,8 +53,16 @@ func (o *Operations) VerifyAudit(ctx context.Context, who Caller, q api.AuditVer
 			return nil, err
 		}
 	}
-	return wireVerification(walk, done, state)
+	v, err := wireVerification(walk, done, state)
+	if err != nil || !done {
+		return v, err
+	}
+	v.Waiting, err = o.store.CountUnsealed(ctx, maxCountedWaiting)
+	return v, err
 }
+
+// maxCountedWaiting bounds the count of events that are not sealed yet.
+const maxCountedWaiting = 10_000
 
 func wireVerification(walk *audit.Walk, done bool, state store.AuditState) (*api.AuditVerification, error) {
 	v := &api.AuditVerification{
@@ -134,7 +142,10 @@ func (o *Operations) ReadAuditChain(ctx context.Context, who Caller, q api.Audit
 	for i := range part.Entries {
 		wire.Records = append(wire.Records, wireRecord(&part.Entries[i]))
 	}
-	return wire, nil
+	if wire.Next == 0 {
+		wire.Waiting, err = o.store.CountUnsealed(ctx, maxCountedWaiting)
+	}
+	return wire, err
 }
 
 func wireRecord(c *store.ChainEntry) api.AuditRecord {

@@ -163,7 +163,7 @@ func (c *cli) verifyFile(path string, heads []*models.AuditHead, trust audit.Tru
 		return err
 	}
 	result := &api.AuditVerification{
-		Done: true, Checked: int(report.Seq), Total: int(report.Seq), Hash: report.Hash.String(), Heads: int(report.Heads), Findings: []api.AuditFinding{},
+		Done: true, Checked: int(report.Seq), Total: int(report.Seq), Hash: report.Hash.String(), Heads: int(report.Heads), Waiting: report.Waiting, Findings: []api.AuditFinding{},
 	}
 	for _, f := range report.Findings {
 		result.Findings = append(result.Findings, api.AuditFinding{Kind: f.Kind, Seq: int(f.Seq), EventID: f.EventID, Text: f.Text})
@@ -191,11 +191,20 @@ func (c *cli) verdict(v *api.AuditVerification) error {
 		if sound {
 			fmt.Fprintf(w, "the audit log is whole: %d events, %d signed heads agree\nhash at place %d: %s\n", v.Checked, v.Heads, v.Checked, v.Hash)
 		}
+		fmt.Fprint(w, waitingText(v.Waiting))
 	})
 	if err == nil && !sound {
 		err = fmt.Errorf("the audit log is not what Trustloom wrote; the first thing that is wrong is at place %d", v.Findings[0].Seq)
 	}
 	return err
+}
+
+// waitingText says that the newest events were not checked.
+func waitingText(events int) string {
+	if events == 0 {
+		return ""
+	}
+	return fmt.Sprintf("not checked: %d newer events wait for their places in the chain, which they get within seconds\n", events)
 }
 
 func (c *cli) auditExport() *cobra.Command {
@@ -211,46 +220,56 @@ signed heads, an end. 'trustloom audit verify FILE' checks the file on any compu
 	cmd.Flags().StringVarP(&file, "output", "o", file, "where to save it; - writes to standard output")
 	cmd.RunE = c.on(func(ctx context.Context, client *api.Client, _ []string) error {
 		if file == "-" {
-			_, _, err := export(ctx, client, c.out)
+			_, err := export(ctx, client, c.out)
 			return err
 		}
 		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return err
 		}
-		tip, heads, err := export(ctx, client, f)
+		done, err := export(ctx, client, f)
 		if err = errors.Join(err, f.Close()); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(c.out, "%d events and %d signed heads are in %s\nhash at place %d: %s\n", tip.Seq, heads, file, tip.Seq, tip.Hash)
+		_, err = fmt.Fprintf(c.out, "%d events and %d signed heads are in %s\nhash at place %d: %s\n", done.Seq, done.heads, file, done.Seq, done.Hash)
+		if err == nil && done.waiting > 0 {
+			_, err = fmt.Fprintf(c.out, "not in it: %d newer events wait for their places in the chain, which they get within seconds\n", done.waiting)
+		}
 		return err
 	})
 	return cmd
 }
 
+// exported is what was written.
+type exported struct {
+	audit.Tip
+	heads, waiting int
+}
+
 // export writes the chain to a file, each head behind the event of its place.
-func export(ctx context.Context, client *api.Client, to io.Writer) (audit.Tip, int, error) {
+func export(ctx context.Context, client *api.Client, to io.Writer) (exported, error) {
 	out, err := audit.NewExporter(to, time.Now())
 	if err != nil {
-		return audit.Tip{}, 0, err
+		return exported{}, err
 	}
 	heads := &headReader{client: client}
 	for query := (api.AuditPartQuery{}); ; {
 		part, err := client.ReadAuditChain(ctx, query)
 		if err != nil {
-			return audit.Tip{}, 0, err
+			return exported{}, err
 		}
 		for _, r := range part.Records {
 			if err := out.Event(record(r)); err != nil {
-				return audit.Tip{}, 0, err
+				return exported{}, err
 			}
 			if err := heads.upTo(ctx, r.Seq, out); err != nil {
-				return audit.Tip{}, 0, err
+				return exported{}, err
 			}
 		}
 		if query.After = part.Next; part.Next == 0 {
+			out.Waiting(part.Waiting)
 			tip, err := out.Close()
-			return tip, heads.count, err
+			return exported{tip, heads.count, part.Waiting}, err
 		}
 	}
 }

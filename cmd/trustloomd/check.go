@@ -39,8 +39,8 @@ func checkCommand() *cobra.Command {
   I4   every certificate verifies, keeps inside its issuer's validity, and lints clean
   I5   every accepted request has ended, or something will end it
   I7   CRL numbers and thisUpdate only grow, and a CRL is valid now
-  I8   the audit chain holds, and with the key of --sealing-key-file every event was
-       written by a Trustloom that has it
+  I8   the audit chain holds, its heads are signed with the keys that it notes, and with
+       the key of --sealing-key-file every event was written by a Trustloom that has it
   I9   no secret lies where none belongs: the admin token, and what --secret-file
        names, are looked for in what Temporal keeps and in the files of --log
   I10  a request, its certificate and its approval are of one device and one domain

@@ -130,6 +130,7 @@ func exported(t testing.TB) (string, []*models.AuditHead) {
 			err = out.Head(wire(head))
 		}
 	}
+	out.Waiting(3)
 	if _, closed := out.Close(); err != nil || closed != nil {
 		t.Fatal(err, closed)
 	}
@@ -178,7 +179,7 @@ func TestAFileIsCheckedWithoutItsServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.kind == "" {
-				if len(report.Findings) > 0 || report.Seq != 9 || report.Heads != 3 {
+				if len(report.Findings) > 0 || report.Seq != 9 || report.Heads != 3 || report.Waiting != 3 {
 					t.Errorf("got %+v", report)
 				}
 				return

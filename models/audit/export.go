@@ -94,7 +94,8 @@ type exportStart struct {
 
 type exportEnd struct {
 	Tip
-	Heads int64 `json:"heads"`
+	Heads   int64 `json:"heads"`
+	Waiting int   `json:"waiting,omitempty"` // events that had no place yet, which are not in the file
 }
 
 // Exporter writes an audit log as lines of JSON: a start, the events in the
@@ -133,6 +134,10 @@ func (e *Exporter) Head(h SignedHead) error {
 	return e.write(line{Head: &h})
 }
 
+// Waiting notes how many events had no place in the chain yet, so that whoever
+// checks the file knows of them.
+func (e *Exporter) Waiting(events int) { e.end.Waiting = events }
+
 // Close writes the end. The underlying writer stays open.
 func (e *Exporter) Close() (Tip, error) {
 	err := e.write(line{End: &e.end})
@@ -147,6 +152,7 @@ type Report struct {
 	Walk
 	Exported time.Time
 	LastHead *models.AuditHead // of the file, nil if it has none
+	Waiting  int               // events that had no place when the file was made, and are not in it
 }
 
 // CheckFile reads an exported file once, from its beginning, and reports what
@@ -252,7 +258,7 @@ func (c *fileCheck) head(n int, h *SignedHead) {
 }
 
 func (c *fileCheck) end(e *exportEnd) {
-	c.ended = true
+	c.ended, c.report.Waiting = true, max(e.Waiting, 0)
 	w := &c.report.Walk
 	if e.Tip != w.Tip || e.Heads != c.heads {
 		w.Find(FindingTruncated, w.Seq, "", "the log ends at place %d with %d heads, but the end of the file says place %d and %d heads", w.Seq, c.heads, e.Seq, e.Heads)

@@ -57,17 +57,28 @@ func ReadForeignCRL(data []byte, issuers []*x509.Certificate, at time.Time) (*x5
 }
 
 func checkForeignCRL(list *x509.RevocationList, at time.Time) error {
-	switch {
-	case list.Number == nil:
+	if list.Number == nil {
 		return invalid("the CRL has no number, so that an old one could not be told from it")
+	}
+	if err := CurrentCRL(list, at); err != nil {
+		return err
+	}
+	return CompleteCRL(list)
+}
+
+// CurrentCRL is KindInvalid, saying why, unless a CRL speaks for the given
+// time: not before its thisUpdate, for which clocks may differ by five minutes,
+// and before its nextUpdate, which every CRL must have (RFC 5280 §5.1.2.5).
+func CurrentCRL(list *x509.RevocationList, at time.Time) error {
+	switch {
 	case list.NextUpdate.IsZero():
-		return invalid("the CRL does not say until when it is current (nextUpdate)")
+		return invalid("the CRL does not say until when it is current (nextUpdate, RFC 5280 §5.1.2.5)")
 	case !at.Before(list.NextUpdate):
 		return invalid("the CRL was current until %s", list.NextUpdate.UTC().Format(time.RFC3339))
 	case list.ThisUpdate.After(at.Add(crlTolerance)):
-		return invalid("the CRL is from the future (%s)", list.ThisUpdate.UTC().Format(time.RFC3339))
+		return invalid("the CRL is from the future: it is not valid before %s", list.ThisUpdate.UTC().Format(time.RFC3339))
 	}
-	return CompleteCRL(list)
+	return nil
 }
 
 // CompleteCRL is KindInvalid, saying why, unless a CRL speaks for all

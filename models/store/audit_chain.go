@@ -209,6 +209,18 @@ func (q *Queries) AuditState(ctx context.Context) (AuditState, error) {
 	return state, err
 }
 
+// CountUnsealed counts the events that wait for their places in the chain, up
+// to a limit.
+func (q *Queries) CountUnsealed(ctx context.Context, limit int) (int, error) {
+	end, err := q.auditEnd(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var waiting int
+	err = q.with(ctx).Raw("SELECT COUNT(*) FROM (SELECT position FROM events WHERE position > ? ORDER BY position LIMIT ?) AS waiting", end.position, limit).Scan(&waiting).Error
+	return waiting, q.check(err, "events")
+}
+
 const eventColumns = "position, id, at, actor, address, action, noun, subject_id, domain_id, device_id, request_id, workflow_id, run_id, details, mac"
 
 // eventRows returns at most limit events with a position above after, in order.
@@ -271,6 +283,31 @@ func readDetails(e *models.Event, text string) {
 	}
 	for key, value := range details {
 		e.Details[key] += value
+	}
+}
+
+// ActionAuditKeyUsed is the event of an audit-signing key's first use. Its
+// subject is the KeyID.
+const ActionAuditKeyUsed = "audit.key-used"
+
+// AuditKeys returns the KeyIDs of the keys that this installation noted when it
+// began to sign heads with them, in events that carry its code. A store without
+// the key of the codes cannot tell those from others and returns all.
+func (q *Queries) AuditKeys(ctx context.Context) ([]string, error) {
+	var ids []string
+	for page := (Page{Limit: MaxLimit}); ; {
+		events, next, err := q.ListEvents(ctx, EventFilter{Page: page, Action: ActionAuditKeyUsed})
+		if err != nil {
+			return nil, err
+		}
+		for i := range events {
+			if !q.key.Known() || q.Authentic(&events[i]) {
+				ids = append(ids, events[i].SubjectID)
+			}
+		}
+		if page.Cursor = next; next == "" {
+			return ids, nil
+		}
 	}
 }
 

@@ -111,6 +111,9 @@ func readCRLs(path string) ([]*x509.RevocationList, error) {
 		if err := pki.CompleteCRL(list); err != nil {
 			return nil, fmt.Errorf("--operator-crl %s: %w", path, err)
 		}
+		if list.NextUpdate.IsZero() { // it would be good for ever; one that begins later is a matter of the clock
+			return nil, fmt.Errorf("--operator-crl %s: a CRL of %s does not say until when it is current (nextUpdate, RFC 5280 §5.1.2.5)", path, list.Issuer)
+		}
 		lists = append(lists, list)
 	}
 	if len(lists) == 0 || bytes.Count(data, []byte("-----BEGIN ")) > len(lists) { // half a file would say that nobody is revoked

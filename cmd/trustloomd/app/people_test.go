@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/trustloom/trustloom/test/fixture"
 )
 
 // What does not speak for all cards must not stand for a list that does: a
@@ -32,12 +34,14 @@ func TestCRLsOfOperatorsThatAreNone(t *testing.T) {
 		}
 		return der
 	}
+	endless := fixture.EndlessCRL(t, ca, key, time.Now())
 	inPEM := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: crl()})
 	for what, c := range map[string]struct {
 		file []byte
 		good bool
 	}{
 		"a CRL":                     {crl(), true},
+		"one without nextUpdate":    {endless, false},
 		"one in PEM":                {inPEM, true},
 		"half of one in PEM":        {inPEM[:len(inPEM)-20], false},
 		"the first line of one":     {inPEM[:30], false},
