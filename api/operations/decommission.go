@@ -24,7 +24,7 @@ const afterwards = 2 * time.Minute
 
 // DecommissionDevice ends the life of a device, in one transaction: it is
 // refused everything, all of its certificates are revoked, what it asked for is
-// withdrawn, the keys that wait for it are destroyed. The CRLs follow. What was being signed at this moment is revoked
+// withdrawn, the keys that wait for it are destroyed. The same happens to its records in further domains that the caller sees. The CRLs follow. What was being signed at this moment is revoked
 // a little later.
 func (o *Operations) DecommissionDevice(ctx context.Context, who Caller, name string) (*api.Device, error) {
 	if err := auth.Authorize(who.Principal, auth.WriteDevices); err != nil {
@@ -41,13 +41,15 @@ func (o *Operations) DecommissionDevice(ctx context.Context, who Caller, name st
 		if row.State == models.DeviceDecommissioned {
 			return models.Errorf(models.KindConflict, "device %s is decommissioned already", row.Name)
 		}
-		row.State, row.SecretHash = models.DeviceDecommissioned, nil
-		if err := tx.SaveDevice(row); err != nil {
+		out = wireDevice(row, domain)
+		if issuers, stories, err = o.retire(ctx, tx, who, row); err != nil {
 			return err
 		}
-		out = wireDevice(row, domain)
-		issuers, stories, err = o.retire(ctx, tx, who, row)
-		return err
+		out.State, out.UpdatedAt = row.State, row.UpdatedAt
+		return o.retireMembers(ctx, tx, who, row, func(member *models.Device, domain string, also []models.CAID, further []string) {
+			out.Elsewhere = append(out.Elsewhere, api.DeviceElsewhere{Name: member.Name, Domain: domain, State: member.State})
+			issuers, stories = append(issuers, also...), append(stories, further...)
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -61,8 +63,47 @@ func (o *Operations) DecommissionDevice(ctx context.Context, who Caller, name st
 	return &out, nil
 }
 
-// retire takes from a device what it has and what it waits for.
+// retireMembers ends the records that a machine has in further domains: it is
+// one thing. Where the caller has nothing to say, the record stays for those
+// who have, and an event in its domain tells them.
+func (o *Operations) retireMembers(ctx context.Context, tx *store.Tx, who Caller, home *models.Device, ended func(*models.Device, string, []models.CAID, []string)) error {
+	members, err := tx.Members(ctx, home.ID)
+	if err != nil {
+		return err
+	}
+	names := newNames(tx.Queries)
+	for i := range members {
+		member := &members[i]
+		if member.State == models.DeviceDecommissioned {
+			continue
+		}
+		domain, err := names.domain(ctx, member.DomainID)
+		if err != nil {
+			return err
+		}
+		if !who.sees(domain) {
+			event := deviceEvent(Caller{}, "device.home-decommissioned", member)
+			event.Actor = "system"
+			if err := tx.Audit(event); err != nil {
+				return err
+			}
+			continue
+		}
+		issuers, stories, err := o.retire(ctx, tx, who, member)
+		if err != nil {
+			return err
+		}
+		ended(member, domain, issuers, stories)
+	}
+	return nil
+}
+
+// retire ends a device, and takes from it what it has and what it waits for.
 func (o *Operations) retire(ctx context.Context, tx *store.Tx, who Caller, row *models.Device) ([]models.CAID, []string, error) {
+	row.State, row.SecretHash = models.DeviceDecommissioned, nil
+	if err := tx.SaveDevice(row); err != nil {
+		return nil, nil, err
+	}
 	event := deviceEvent(who, "device.decommissioned", row)
 	issuers, revoked, err := tx.RevokeOfDevice(row.ID, reasonEnd, models.UTC(o.now()), who.event("", "", "", "device", row.Name, "because", "decommissioned"))
 	if err != nil {

@@ -279,20 +279,25 @@ func TestCertificatesOfOperators(t *testing.T) {
 		p.Cards.Revoke(t, time.Now().Add(-time.Minute))
 		_, err = who(next.Leaf)
 		refuses(t, "a CRL that is out of date", err, models.KindUnavailable)
-		for text, c := range map[string]struct {
-			begins  time.Duration
-			endless bool
-		}{"is not valid before": {time.Hour, false}, "nextUpdate, RFC 5280": {-time.Hour, true}} {
-			p.Cards.CRLs = nil
-			p.Cards.Promise(t, time.Now().Add(c.begins), c.endless)
-			_, err = who(next.Leaf)
-			wantKind(t, err, models.KindUnavailable, text)
-			p.Cards.Promise(t, time.Now().Add(time.Minute), false) // clocks differ
-			if _, err = who(next.Leaf); err != nil {
-				t.Errorf("a current CRL beside one that %s: %v", text, err)
-			}
-		}
+		listsThatAreNotCurrent(t, p, func() error { _, err := who(next.Leaf); return err })
 	})
+}
+
+// listsThatAreNotCurrent lets somebody in with CRLs that begin later, or never end.
+func listsThatAreNotCurrent(t *testing.T, p *fixture.Plant, enter func() error) {
+	t.Helper()
+	for text, c := range map[string]struct {
+		begins  time.Duration
+		endless bool
+	}{"is not valid before": {time.Hour, false}, "nextUpdate, RFC 5280": {-time.Hour, true}} {
+		p.Cards.CRLs = nil
+		p.Cards.Promise(t, time.Now().Add(c.begins), c.endless)
+		wantKind(t, enter(), models.KindUnavailable, text)
+		p.Cards.Promise(t, time.Now().Add(time.Minute), false) // clocks differ
+		if err := enter(); err != nil {
+			t.Errorf("a current CRL beside one that %s: %v", text, err)
+		}
+	}
 }
 
 func TestNobodyApprovesWhatTheyAskedFor(t *testing.T) {

@@ -32,7 +32,7 @@ func (c *cli) devices() *cobra.Command {
 		c.deviceChange("resume", "End the suspension of a device",
 			"End the suspension of a device: it is as it was before.", (*api.Client).ResumeDevice),
 		c.deviceChange("decommission", "End the life of a device, for good",
-			"End the life of a device: it gets no more certificates, for good. Those that it has are\nrevoked (cessationOfOperation) and on the next CRL; what it waits for is withdrawn.", (*api.Client).DecommissionDevice),
+			"End the life of a device: it gets no more certificates, for good. Those that it has are\nrevoked (cessationOfOperation) and on the next CRL; what it waits for is withdrawn. The records that the same machine has in\nfurther domains end with it.", (*api.Client).DecommissionDevice),
 		c.deviceHelp(), c.deviceDeliver(), c.deviceOTP())
 }
 
