@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,48 @@ func TestParseCertsOnlyRefuses(t *testing.T) {
 	}
 	if _, err := pki.CertsOnly(); models.KindOf(err) != models.KindInternal || err == nil {
 		t.Error(err)
+	}
+}
+
+// TestLargePKCS7FilesAreRead is what an operator exports from another product:
+// hundreds of certificates in one message.
+func TestLargePKCS7FilesAreRead(t *testing.T) {
+	root := newRoot(t, models.ECP256)
+	many := slices.Repeat([]*x509.Certificate{root.cert}, 300)
+	message := must(pki.CertsOnly(many...))
+	if len(message) < 65<<10 {
+		t.Fatalf("the message has %d octets", len(message))
+	}
+	inPEM := pem.EncodeToMemory(&pem.Block{Type: "PKCS7", Bytes: message})
+	for name, file := range map[string][]byte{"DER": message, "PEM": inPEM} {
+		certs, err := pki.ParseCertificates(file, 300)
+		if err != nil || len(certs) != 300 || !certs[299].Equal(root.cert) {
+			t.Errorf("%s: %d certificates, %v", name, len(certs), err)
+		}
+	}
+	signed := must(pkcs7.NewSignedData(make([]byte, 70<<10)))
+	if err := signed.AddSigner(root.cert, root.key, pkcs7.SignerInfoConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	oid := must(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}))
+	content := func(body []byte) []byte { return wrapped(slices.Concat(oid, body, must(asn1.Marshal(make([]byte, 70<<10))))) }
+	none := &x509.Certificate{Raw: wrapped([]byte{5, 0})}
+	for name, c := range map[string]struct {
+		file []byte
+		says string
+	}{
+		"one more than is permitted":         {must(pki.CertsOnly(append(many, root.cert)...)), "more than 300 certificates; send them in several files"},
+		"a message with signers":             {must(signed.Finish()), "no signers"},
+		"one with bytes behind it":           {append(bytes.Clone(message), 0), "after the end"},
+		"one whose last certificate is none": {must(pki.CertsOnly(append(many[:299:299], none)...)), "certificate 300 of the PKCS #7 message is malformed"},
+		"tiny elements":                      {content(bytes.Repeat([]byte{5, 0}, 300000)), "too many elements"},
+		"33 levels":                          {content(nested(33)), "deeper"},
+		"another content type":               {content(nil), "malformed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := pki.ParseCertificates(c.file, 300)
+			wantError(t, err, models.KindInvalid, c.says)
+		})
 	}
 }
 

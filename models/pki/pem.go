@@ -34,7 +34,7 @@ func ParseCertificates(data []byte, limit int) ([]*x509.Certificate, error) {
 	var err error
 	switch {
 	case len(data) > 0 && data[0] == tagSequence:
-		certs, err = parseDER(data)
+		certs, err = parseDER(data, limit)
 	default:
 		certs, err = parsePEM(data, limit)
 	}
@@ -49,9 +49,9 @@ func ParseCertificates(data []byte, limit int) ([]*x509.Certificate, error) {
 
 // parseDER tells a certificate from a CMS message: a Certificate begins with
 // another SEQUENCE, a ContentInfo with an OBJECT IDENTIFIER.
-func parseDER(data []byte) ([]*x509.Certificate, error) {
+func parseDER(data []byte, limit int) ([]*x509.Certificate, error) {
 	if _, body, _, err := readElement(data); err == nil && len(body) > 0 && body[0] == tagOID {
-		return ParseCertsOnly(data)
+		return parseBundle(data, limit)
 	}
 	if len(data) > maxCMS {
 		return nil, invalid("the certificate is larger than %d KiB", maxCMS>>10)
@@ -77,7 +77,7 @@ func parsePEM(data []byte, limit int) ([]*x509.Certificate, error) {
 		if block, data = pem.Decode(data); block == nil {
 			return nil, invalid("a PEM block is malformed")
 		}
-		parsed, err := parseBlock(block)
+		parsed, err := parseBlock(block, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -86,15 +86,15 @@ func parsePEM(data []byte, limit int) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-func parseBlock(block *pem.Block) ([]*x509.Certificate, error) {
+func parseBlock(block *pem.Block, limit int) ([]*x509.Certificate, error) {
 	switch {
 	case block.Type == "CERTIFICATE" || block.Type == "X509 CERTIFICATE":
 		if len(block.Bytes) == 0 || block.Bytes[0] != tagSequence {
 			return nil, invalid("a PEM block has no certificate in it")
 		}
-		return parseDER(block.Bytes)
+		return parseDER(block.Bytes, limit)
 	case block.Type == "PKCS7" || block.Type == "CMS":
-		return ParseCertsOnly(block.Bytes)
+		return parseBundle(block.Bytes, limit)
 	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
 		return nil, invalid("the file has a private key in it; send certificates only, and treat that key as disclosed")
 	default:

@@ -52,7 +52,8 @@ func WithOrigin(ctx context.Context, o Origin) context.Context {
 // Audit adds an audit event about the change that this transaction makes. It
 // sets the event's ID, time and code, and what it leaves empty from the
 // context's Origin. Without an actor the device that the event is about is the
-// actor; an event with neither is KindInternal. The event is
+// actor, and what a device does is about that device; an event with neither is
+// KindInternal. The event is
 // written with the others of the transaction before that commits, and if it
 // cannot be, nothing is; reads within the transaction do not see it.
 func (tx *Tx) Audit(e models.Event) error {
@@ -65,6 +66,12 @@ func (tx *Tx) Audit(e models.Event) error {
 	if e.Actor == "" && e.DeviceID != "" {
 		var err error
 		if e.Actor, err = tx.deviceActor(e.DeviceID); err != nil {
+			return err
+		}
+	}
+	if name, is := strings.CutPrefix(e.Actor, actorDevice); is && e.DeviceID == "" {
+		var err error
+		if e.DeviceID, err = tx.deviceOf(tx.ctx, name); err != nil {
 			return err
 		}
 	}
@@ -173,8 +180,30 @@ func (tx *Tx) insertAll(events []*models.Event) error {
 	return err
 }
 
+// actorDevice begins the actor of what a device did.
+const actorDevice = "device:"
+
+// deviceOf returns the device that is an actor; its identifier is its name if
+// it is not there.
+func (q *Queries) deviceOf(ctx context.Context, name string) (models.DeviceID, error) {
+	device, err := q.FindDeviceByName(ctx, name)
+	if models.KindOf(err) == models.KindNotFound {
+		return models.DeviceID(name), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return device.ID, nil
+}
+
 // ListEvents returns audit events, newest last.
 func (q *Queries) ListEvents(ctx context.Context, f EventFilter) ([]models.Event, string, error) {
+	if name, is := strings.CutPrefix(f.Actor, actorDevice); is && name != "" && f.DeviceID == "" {
+		var err error // what a device does is about that device, and there is an index of those
+		if f.DeviceID, err = q.deviceOf(ctx, name); err != nil {
+			return nil, "", err
+		}
+	}
 	query := within(q.with(ctx), f.Domains)
 	if f.Noun != "" && f.Noun != "certificate" && f.Noun != "request" {
 		query = query.Where("noun NOT IN ('certificate', 'request')") // the words of the partial index
@@ -187,8 +216,8 @@ func (q *Queries) ListEvents(ctx context.Context, f EventFilter) ([]models.Event
 	}
 	query = matching(matching(query, "action", f.Action), "noun", f.Noun)
 	query = matching(matching(query, "subject_id", f.SubjectID), "device_id", f.DeviceID)
-	if strings.HasPrefix(f.Actor, "operator:") {
-		query = query.Where("actor LIKE 'operator:%'") // the words of the partial index
+	if f.Actor != "" && !strings.HasPrefix(f.Actor, actorDevice) {
+		query = query.Where("actor NOT LIKE 'device:%'") // the words of the partial index
 	}
 	query = during(matching(query, "actor", f.Actor), f.Since, f.Until)
 	return list(q, matching(query, "request_id", f.RequestID), eventsByID, f.Page)

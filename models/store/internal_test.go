@@ -190,6 +190,8 @@ func TestLookupsUseAnIndex(t *testing.T) {
 		"reserved":             {"certificates_unrecorded (id>?)", s.db.Model(&models.Certificate{}).Where(unrecorded).Where("id > ?", "x").Order("id")},
 		"events of a device":   {"events_device (device_id=? AND id>?)", s.db.Model(&models.Event{}).Where("device_id <> ''").Where("device_id = ? AND id > ?", "x", "y").Order("id")},
 		"events of a request":  {"events_request", s.db.Model(&models.Event{}).Where("request_id <> ''").Where("request_id = ?", "x").Order("id")},
+		"events of Trustloom":  {"events_actor (actor=? AND id>?)", s.db.Model(&models.Event{}).Where("actor NOT LIKE 'device:%'").Where("actor = ? AND id > ?", "system", "y").Order("id")},
+		"events by a device":   {"events_device (device_id=?", s.db.Model(&models.Event{}).Where("device_id <> ''").Where("device_id = ?", "x").Where("actor = ?", "device:x").Order("id")},
 		"events of a subject":  {"events_subject", s.db.Model(&models.Event{}).Where("subject_id = ?", "x").Order("id")},
 		"events of a rare noun": {"events_noun", s.db.Model(&models.Event{}).Where("noun NOT IN ('certificate', 'request')").
 			Where("noun = ?", "ca").Order("id")},

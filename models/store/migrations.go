@@ -42,6 +42,7 @@ func migrations() []migration {
 		{"2026-11-21 blocklists of keys", blocklists},
 		{"2026-11-21 certificates by expiry", certificatesByExpiry},
 		{"2026-11-21 transactions of CMP", cmpTransactions},
+		{"2026-11-21 events of actors", eventsOfActors},
 	}
 }
 

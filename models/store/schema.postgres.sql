@@ -318,10 +318,10 @@ events.run_id text collate "C" not null default ''::text
 events.mac bytea
 events constraint events_pkey PRIMARY KEY (id)
 CREATE INDEX events_action ON public.events USING btree (action, id)
+CREATE INDEX events_actor ON public.events USING btree (actor, id) WHERE (actor !~~ 'device:%'::text)
 CREATE INDEX events_device ON public.events USING btree (device_id, id) WHERE (device_id <> ''::text)
 CREATE INDEX events_domain ON public.events USING btree (domain_id, id) WHERE (domain_id <> ''::text)
 CREATE INDEX events_noun ON public.events USING btree (noun, id) WHERE (noun <> ALL (ARRAY['certificate'::text, 'request'::text]))
-CREATE INDEX events_operator ON public.events USING btree (actor, id) WHERE (actor ~~ 'operator:%'::text)
 CREATE UNIQUE INDEX events_order ON public.events USING btree ("position")
 CREATE UNIQUE INDEX events_pkey ON public.events USING btree (id)
 CREATE INDEX events_request ON public.events USING btree (request_id, id) WHERE (request_id <> ''::text)

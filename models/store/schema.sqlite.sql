@@ -281,10 +281,10 @@ CREATE TABLE events (
 	mac BLOB
 );
 CREATE INDEX events_action ON events (action, id);
+CREATE INDEX events_actor ON events (actor, id) WHERE actor NOT LIKE 'device:%';
 CREATE INDEX events_device ON events (device_id, id) WHERE device_id <> '';
 CREATE INDEX events_domain ON events (domain_id, id) WHERE domain_id <> '';
 CREATE INDEX events_noun ON events (noun, id) WHERE noun NOT IN ('certificate', 'request');
-CREATE INDEX events_operator ON events (actor, id) WHERE actor LIKE 'operator:%';
 CREATE INDEX events_request ON events (request_id, id) WHERE request_id <> '';
 CREATE INDEX events_subject ON events (subject_id, id);
 CREATE TABLE foreign_crls (
