@@ -160,7 +160,9 @@ func TestLargePKCS7FilesAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	oid := must(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}))
-	content := func(body []byte) []byte { return wrapped(slices.Concat(oid, body, must(asn1.Marshal(make([]byte, 70<<10))))) }
+	content := func(body []byte) []byte {
+		return wrapped(slices.Concat(oid, body, must(asn1.Marshal(make([]byte, 70<<10)))))
+	}
 	none := &x509.Certificate{Raw: wrapped([]byte{5, 0})}
 	for name, c := range map[string]struct {
 		file []byte
