@@ -224,8 +224,15 @@ func (a *Authorities) prepare(ctx context.Context, ca, issuer *models.CA) (*mode
 
 // draft makes what would be signed, under the profile of the CA if it has one.
 func (a *Authorities) draft(ctx context.Context, ca, issuer *models.CA, issuerCert *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, *pki.TBS, error) {
+	var path []*x509.Certificate
+	if issuerCert != nil {
+		var err error
+		if path, err = pathAbove(ctx, a.cfg.Store, issuer); err != nil {
+			return nil, nil, err
+		}
+	}
 	if ca.ProfileName != "" {
-		d, err := a.cfg.authorityDraft(ctx, policy.AuthorityCase{CA: ca, Public: public, Above: issuer, Issuer: issuerCert})
+		d, err := a.cfg.authorityDraft(ctx, policy.AuthorityCase{CA: ca, Public: public, Above: issuer, Issuer: issuerCert, Path: path})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -235,7 +242,7 @@ func (a *Authorities) draft(ctx context.Context, ca, issuer *models.CA, issuerCe
 	if err != nil {
 		return nil, nil, err
 	}
-	tbs, err := a.cfg.Builder.BuildTBS(template, public, pki.Issuer{Certificate: issuerCert, Algorithm: issuer.Key.Algorithm})
+	tbs, err := a.cfg.Builder.BuildTBS(template, public, pki.Issuer{Certificate: issuerCert, Algorithm: issuer.Key.Algorithm, Above: path})
 	return template, tbs, err
 }
 

@@ -24,6 +24,7 @@ type Issuance struct {
 	cfg      Config
 	profiles policy.Cache
 	certs    pki.Cache // of CAs
+	paths    paths     // above CAs
 }
 
 // ReserveResult says what to sign, and whether signing stays in this process.
@@ -313,11 +314,15 @@ func (i *Issuance) draft(ctx context.Context, req *models.Request, facts *Facts,
 	if err != nil {
 		return nil, err
 	}
+	path, err := i.paths.above(ctx, i.cfg.Store, facts.CA, i.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
 	return policy.NewDraft(i.cfg.Builder, policy.Case{
 		Application: policy.Application{
 			CSR: csr, Who: policy.Subject{Device: *facts.Device, Domain: *facts.Domain}, Predecessor: old, Now: i.cfg.Now(),
 		},
-		Profile: facts.Profile, CA: facts.CA, Issuer: issuerCert, PublicURL: i.cfg.PublicURL,
+		Profile: facts.Profile, CA: facts.CA, Issuer: issuerCert, Path: path, PublicURL: i.cfg.PublicURL,
 	})
 }
 

@@ -37,6 +37,7 @@ import (
 type world struct {
 	t      *testing.T
 	store  *store.Store
+	keys   hsm.KeyStore
 	acts   *activities.Set
 	door   *enroll.Door
 	est    *enroll.EST
@@ -69,7 +70,7 @@ func worldIn(t *testing.T, s *store.Store) *world {
 	software, err := hsm.OpenSoftware(hsm.SoftwareConfig{Dir: t.TempDir(), SealingKey: make([]byte, 32)})
 	check(t, err)
 	t.Cleanup(func() { _ = software.Close() })
-	w := &world{t: t, store: s, now: time.Now(), fault: func(string) {}}
+	w := &world{t: t, store: s, keys: software, now: time.Now(), fault: func(string) {}}
 	clock, fault := func() time.Time { return w.now }, func(point string) { w.fault(point) }
 	w.acts = activities.New(activities.Config{
 		Store: s, Issuer: issuer.NewLocal(hsm.Stores{models.StoreSoftware: software}), Builder: pki.NewBuilder(),

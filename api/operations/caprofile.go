@@ -45,6 +45,9 @@ func (o *Operations) underProfile(ctx context.Context, who Caller, row *models.C
 		if c.Issuer, err = x509.ParseCertificate(c.Above.CertificateDER); err != nil {
 			return nil, fmt.Errorf("parse certificate of CA %s: %w", c.Above.Name, err)
 		}
+		if c.Path, err = o.pathAbove(ctx, c.Above); err != nil {
+			return nil, err
+		}
 	}
 	if c.Public, err = policy.StandIn(row.Key.Algorithm); err != nil {
 		return nil, err
@@ -55,6 +58,15 @@ func (o *Operations) underProfile(ctx context.Context, who Caller, row *models.C
 	}
 	row.Subject = nameOf(draft.Template.Subject)
 	return draft.Reasons, nil
+}
+
+// pathAbove returns the certificates of the CAs above one, the nearest first.
+func (o *Operations) pathAbove(ctx context.Context, ca *models.CA) ([]*x509.Certificate, error) {
+	chain, err := o.store.CAChain(ctx, ca.ID)
+	if err != nil {
+		return nil, err
+	}
+	return policy.PathAbove(chain)
 }
 
 // noteProfile adds to an event under which profile a CA is made.

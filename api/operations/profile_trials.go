@@ -127,6 +127,10 @@ func (t *trial) verdict(ctx context.Context) (*api.ProfileVerdict, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse certificate of CA %s: %w", t.ca.Name, err)
 	}
+	path, err := t.o.pathAbove(ctx, t.ca)
+	if err != nil {
+		return nil, err
+	}
 	application := policy.Application{
 		CSR: t.csr, Who: policy.Subject{Device: *t.device, Domain: *t.domain}, Now: t.o.now(), NotBefore: t.in.NotBefore, NotAfter: t.in.NotAfter,
 	}
@@ -138,7 +142,7 @@ func (t *trial) verdict(ctx context.Context) (*api.ProfileVerdict, error) {
 		}
 	}
 	draft, err := policy.NewDraft(t.o.builder, policy.Case{
-		Application: application, Profile: t.profile, CA: t.ca, Issuer: issuer, PublicURL: t.o.publicURL,
+		Application: application, Profile: t.profile, CA: t.ca, Issuer: issuer, Path: path, PublicURL: t.o.publicURL,
 	})
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type Issuer struct {
 	Certificate *x509.Certificate
 	Algorithm   models.KeyAlgorithm // of the issuer's key
 	Hash        crypto.Hash         // to sign with, where the key leaves a choice; 0: as strong as the key
+	Above       []*x509.Certificate // of the CAs above it, the nearest first: what they forbid is not issued
 }
 
 // TBS is a linted TBSCertificate, ready to be stored and then signed.
@@ -72,7 +73,7 @@ func (b *Builder) BuildTBS(template *x509.Certificate, pub crypto.PublicKey, iss
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTemplate(own, pub, issuer.Certificate); err != nil {
+	if err := checkTemplate(own, pub, issuer); err != nil {
 		return nil, err
 	}
 	lints, standIn := b.setup()

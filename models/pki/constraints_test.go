@@ -20,13 +20,17 @@ import (
 // the certificate later.
 func TestNamesStayInsideTheConstraintsOfTheirIssuer(t *testing.T) {
 	root := newRoot(t, models.ECP256)
-	template := caTemplate(t, "Hall 3", 5)
+	template := caTemplate(t, "Hall 3", 10)
 	_, net10, _ := net.ParseCIDR("10.0.0.0/8")
 	template.PermittedDNSDomainsCritical, template.PermittedDNSDomains = true, []string{"plant.example"}
 	template.ExcludedDNSDomains, template.PermittedIPRanges = []string{"vault.plant.example"}, []*net.IPNet{net10}
 	template.PermittedEmailAddresses, template.PermittedURIDomains = []string{"plant.example"}, []string{".plant.example"}
 	key := newKey(models.ECP256)
 	hall := authority{issue(t, template, key.Public(), root), key}
+	// A CA that was made elsewhere need not repeat what those above it say.
+	line := newSubCA(t, "Line 7", hall)
+	below := line.issuer()
+	below.Above = []*x509.Certificate{hall.cert, root.cert}
 	for name, permitted := range map[string]bool{
 		"dns:plant.example": true, "dns:a.plant.example": true, "dns:aplant.example": false, "dns:a.example": false, "dns:x.vault.plant.example": false,
 		"ip:10.1.2.3": true, "ip:192.0.2.1": false, "email:a@plant.example": true, "email:a@b.example": false,
@@ -49,6 +53,10 @@ func TestNamesStayInsideTheConstraintsOfTheirIssuer(t *testing.T) {
 		_, err := builder.BuildTBS(leaf, newKey(models.ECP256).Public(), hall.issuer())
 		if (err == nil) != permitted {
 			t.Errorf("%s: %v", name, err)
+		}
+		_, err = builder.BuildTBS(leaf, newKey(models.ECP256).Public(), below)
+		if (err == nil) != permitted || err != nil && !strings.Contains(models.PublicText(err), `outside the name constraints of the CA "CN=Hall 3`) {
+			t.Errorf("%s, two CAs below: %v", name, err)
 		}
 	}
 	leaf := leafTemplate(t, "press-01")
@@ -96,5 +104,34 @@ func TestSigningWithAnotherDigest(t *testing.T) {
 		if err := leaf.CheckSignatureFrom(root.cert); err != nil || leaf.SignatureAlgorithm != want {
 			t.Errorf("%s: %s, %v", algorithm, leaf.SignatureAlgorithm, err)
 		}
+	}
+}
+
+// TestAPathStaysAsShortAsThoseAboveSay: a CA below one that did not repeat the
+// pathLenConstraint of those above it would issue for nobody.
+func TestAPathStaysAsShortAsThoseAboveSay(t *testing.T) {
+	root := newRoot(t, models.ECP256)
+	for name, c := range map[string]struct {
+		above     func(*x509.Certificate)
+		permitted bool
+	}{
+		"no limit":          {func(*x509.Certificate) {}, true},
+		"room for two":      {func(c *x509.Certificate) { c.MaxPathLen = 2 }, true},
+		"room for one":      {func(c *x509.Certificate) { c.MaxPathLen = 1 }, false},
+		"room for no other": {func(c *x509.Certificate) { c.MaxPathLen, c.MaxPathLenZero = 0, true }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			above := caTemplate(t, "Hall 3", 5)
+			c.above(above)
+			issuer := newSubCA(t, "Line 7", root).issuer()
+			issuer.Above = []*x509.Certificate{above, root.cert}
+			_, err := builder.BuildTBS(caTemplate(t, "Cell 1", 1), newKey(models.ECP256).Public(), issuer)
+			if (err == nil) != c.permitted || err != nil && models.KindOf(err) != models.KindDenied {
+				t.Error(err)
+			}
+			if _, err := builder.BuildTBS(leafTemplate(t, "press-01"), newKey(models.ECP256).Public(), issuer); err != nil {
+				t.Errorf("a device: %v", err)
+			}
+		})
 	}
 }

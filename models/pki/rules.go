@@ -17,8 +17,8 @@ import (
 )
 
 // checkTemplate holds our own lints: what no certificate of this PKI may be,
-// whatever a profile says. issuer is nil for a root.
-func checkTemplate(t *x509.Certificate, pub crypto.PublicKey, issuer *x509.Certificate) error {
+// whatever a profile says. The issuer of a root has no certificate.
+func checkTemplate(t *x509.Certificate, pub crypto.PublicKey, issuer Issuer) error {
 	if !validSerial(t.SerialNumber) {
 		return denied("the serial number must be positive and have at most %d octets (RFC 5280 §4.1.2.2)", serialOctets)
 	}
@@ -43,10 +43,29 @@ func checkTemplate(t *x509.Certificate, pub crypto.PublicKey, issuer *x509.Certi
 	if err := checkNameConstraints(t); err != nil {
 		return err
 	}
-	if issuer == nil {
+	if issuer.Certificate == nil {
 		return nil
 	}
-	return checkIssuer(t, pub, issuer)
+	if err := checkIssuer(t, pub, issuer.Certificate); err != nil {
+		return err
+	}
+	return checkAbove(t, issuer.Above)
+}
+
+// checkAbove checks the certificate against the CAs above the one that will
+// sign it, as relying parties do along the path (RFC 5280 §6.1): a CA that was
+// made elsewhere need not repeat what those above it say.
+func checkAbove(t *x509.Certificate, above []*x509.Certificate) error {
+	for i, ca := range above {
+		below := i + 2 // CAs that would be below ca: those between, the issuer, and t
+		if bounded := ca.MaxPathLen > 0 || ca.MaxPathLenZero; t.IsCA && bounded && ca.MaxPathLen < below {
+			return denied("%q, which is above the issuer, permits %d CAs below it, and this would be number %d (its pathLenConstraint)", ca.Subject.String(), ca.MaxPathLen, below)
+		}
+		if err := checkConstrained(t, ca); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkIssuer checks the certificate against the one that will sign it.
@@ -232,7 +251,7 @@ func checkNameConstraints(t *x509.Certificate) error {
 }
 
 // checkConstrained checks the names of a certificate against the constraints
-// of the CA that is to sign it; relying parties would refuse them later.
+// of a CA on its path; relying parties would refuse them later.
 func checkConstrained(t, issuer *x509.Certificate) error {
 	for _, name := range SANs(t) {
 		kind, value, _ := strings.Cut(name, ":")
@@ -253,7 +272,7 @@ func checkConstrained(t, issuer *x509.Certificate) error {
 			constrained = len(issuer.PermittedIPRanges) > 0
 		}
 		if excluded || constrained && !permitted {
-			return denied("the alternative name %q is outside the name constraints of the issuer %q", name, issuer.Subject.String())
+			return denied("the alternative name %q is outside the name constraints of the CA %q", name, issuer.Subject.String())
 		}
 	}
 	return nil

@@ -23,10 +23,11 @@ import (
 // operator makes under a profile.
 type AuthorityCase struct {
 	Profile   *Profile
-	CA        *models.CA        // its subject and validity are what is asked for, within the profile
-	Public    crypto.PublicKey  // of CA
-	Above     *models.CA        // whose certificate Issuer is
-	Issuer    *x509.Certificate // nil: of a root, or not known yet
+	CA        *models.CA          // its subject and validity are what is asked for, within the profile
+	Public    crypto.PublicKey    // of CA
+	Above     *models.CA          // whose certificate Issuer is
+	Issuer    *x509.Certificate   // nil: of a root, or not known yet
+	Path      []*x509.Certificate // of the CAs above Above, see PathAbove
 	PublicURL string
 	Now       time.Time
 }
@@ -50,7 +51,7 @@ func NewAuthorityDraft(builder *pki.Builder, c AuthorityCase) (*Draft, error) {
 	}
 	template.SerialNumber = pki.NewSerial()
 	d := &Draft{Template: template, Reasons: reasons}
-	issuer := pki.Issuer{Certificate: c.Issuer}
+	issuer := pki.Issuer{Certificate: c.Issuer, Above: c.Path}
 	if c.Issuer != nil || c.CA.Type == models.CARoot { // a CA elsewhere chooses for itself
 		issuer.Hash = c.Profile.Hash()
 	}

@@ -32,8 +32,9 @@ type Case struct {
 	Application
 	Profile   *Profile
 	CA        *models.CA
-	Issuer    *x509.Certificate // of CA
-	PublicURL string            // base of the issuer's URLs, without a slash at the end
+	Issuer    *x509.Certificate   // of CA
+	Path      []*x509.Certificate // of the CAs above CA, see PathAbove
+	PublicURL string              // base of the issuer's URLs, without a slash at the end
 }
 
 // NewDraft applies the profile, adds what the issuer decides (a serial number,
@@ -69,11 +70,28 @@ func NewDraft(builder *pki.Builder, c Case) (*Draft, error) {
 		return nil, err
 	}
 	d.TBS, err = builder.BuildTBS(template, c.CSR.Request.PublicKey,
-		pki.Issuer{Certificate: c.Issuer, Algorithm: c.CA.Key.Algorithm, Hash: c.Profile.Hash()})
+		pki.Issuer{Certificate: c.Issuer, Algorithm: c.CA.Key.Algorithm, Hash: c.Profile.Hash(), Above: c.Path})
 	if err != nil {
 		return nil, err
 	}
 	return d, nil
+}
+
+// PathAbove returns the certificates of the CAs above the first of a chain, the
+// nearest first.
+func PathAbove(chain []*models.CA) ([]*x509.Certificate, error) {
+	path := make([]*x509.Certificate, 0, len(chain))
+	for i, ca := range chain {
+		if i == 0 || len(ca.CertificateDER) == 0 {
+			continue
+		}
+		cert, err := x509.ParseCertificate(ca.CertificateDER)
+		if err != nil {
+			return nil, fmt.Errorf("parse certificate of CA %s: %w", ca.Name, err)
+		}
+		path = append(path, cert)
+	}
+	return path, nil
 }
 
 // within cuts the validity to the issuer's.
