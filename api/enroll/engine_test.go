@@ -91,7 +91,7 @@ func TestStoriesEndOnce(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for i, req := range w.requests() {
-		approval := w.awaitApproval(&req)
+		approval := w.awaitApproval(told, &req)
 		if i%3 != 2 { // the others expire, or are suspended on the way
 			all.Go(func() { w.decide(told, approval) })
 		}
@@ -104,20 +104,60 @@ func TestStoriesEndOnce(t *testing.T) {
 	}
 	all.Wait()
 	for _, req := range w.requests() {
-		_ = told.AwaitRequest(t.Context(), req.WorkflowID)
+		w.ended(told, &req)
 		w.agrees(req.ID)
 	}
 }
 
-func (w *world) awaitApproval(req *models.Request) *models.Approval {
+// patience bounds what a loaded machine may take; nothing waits for it to pass.
+const patience = 2 * time.Minute
+
+// keep repeats what the relay repeats, while the engine does not answer.
+func (w *world) keep(promise func() error) error {
+	var err error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if err = promise(); err == nil || models.KindOf(err) != models.KindUnavailable {
+			return err
+		}
+		w.t.Logf("promised again: %v", err)
+	}
+	return err
+}
+
+// awaitApproval waits for the story of a request to ask people. A story whose
+// start was not answered in time is started as the relay does.
+func (w *world) awaitApproval(told *workflows.Client, req *models.Request) *models.Approval {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	restart := time.Now().Add(5 * time.Second)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if a, err := w.store.FindApprovalByRequest(context.Background(), req.ID); err == nil {
 			return a
+		}
+		if time.Now().After(restart) {
+			restart = time.Now().Add(5 * time.Second)
+			w.t.Logf("started again: %v", told.Restart(context.Background(), req))
 		}
 	}
 	w.t.Fatal("the story opened no approval")
 	return nil
+}
+
+// ended waits until a story has ended: the wait itself may end earlier, because
+// the engine did not answer.
+func (w *world) ended(told *workflows.Client, req *models.Request) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+		_ = told.AwaitRequest(ctx, req.WorkflowID)
+		now, err := w.store.FindRequest(ctx, req.ID)
+		if err != nil || !now.Finished() {
+			continue
+		}
+		if approval, err := w.store.FindApprovalByRequest(ctx, req.ID); err == nil && approval.State != models.ApprovalPending {
+			return
+		}
+	}
 }
 
 // decide approves as an operator does: the row first, then the story is woken.
@@ -132,14 +172,15 @@ func (w *world) decide(told *workflows.Client, approval *models.Approval) {
 		}
 		return tx.SaveApproval(a)
 	})
-	for range 5 { // as the relay does: the story may end in the very moment
-		if err == nil {
-			if err = told.WakeApproval(context.Background(), approval.WorkflowID, approval.ID); err == nil {
-				return
-			}
-			w.t.Logf("woken again: %v", err)
-			err = nil
+	for range 5 { // the story may end in the very moment
+		if err != nil {
+			break
 		}
+		woken := w.keep(func() error { return told.WakeApproval(context.Background(), approval.WorkflowID, approval.ID) })
+		if woken == nil {
+			return
+		}
+		w.t.Logf("woken again: %v", woken)
 	}
 	if err != nil && models.KindOf(err) != models.KindConflict {
 		w.t.Error(err)
@@ -148,7 +189,7 @@ func (w *world) decide(told *workflows.Client, approval *models.Approval) {
 
 // withdraw does what the relay does.
 func (w *world) withdraw(told *workflows.Client, req *models.Request) {
-	if err := told.Withdraw(context.Background(), req.WorkflowID); err != nil {
+	if err := w.keep(func() error { return told.Withdraw(context.Background(), req.WorkflowID) }); err != nil {
 		w.t.Error(err)
 	}
 	abandon := activities.AbandonInput{RequestID: req.ID, State: models.RequestWithdrawn, Kind: models.KindDenied.String(), Text: "withdrawn by an operator"}

@@ -6,13 +6,17 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json/jsontext"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/trustloom/trustloom/api"
+	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/policy"
 )
 
@@ -82,18 +86,19 @@ func (c *cli) profileTry() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "try FILE|NAME --csr CSR", Short: "Show what would be issued for a request, and why",
 		Long: `Show what would be issued for a certificate request under a profile: a document in a file
-(FILE, - is standard input) or, with --stored, a stored profile (NAME). The server answers with
-the code that issues, and changes nothing. The exit code is 1 if the request is refused.
-Without --device an example device of the domain is taken.`,
+(FILE, - is standard input) or a stored profile (NAME, or its alias in the domain; --stored says
+so where there is a file of that name). The server answers with the code that issues, preset of
+the domain included, and changes nothing. The exit code is 1 if the request is refused. Without
+--device an example device of the domain is taken.`,
 		Example: `  trustloom profiles try my_server.json --csr press-01.csr --device press-01
-  trustloom profiles try tls_server --stored --csr press-01.csr --domain press-shop
+  trustloom profiles try tls_server --csr press-01.csr --domain press-shop
   trustloom profiles try my_server.json --csr press-01.csr --domain press-shop --not-after 2027-01-31T00:00:00Z`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			return one(cmd, args, "one file (- is standard input), or the name of a profile with --stored")
+			return one(cmd, args, "one file (- is standard input), or the name of a profile")
 		},
 	}
 	flags := cmd.Flags()
-	stored := flags.Bool("stored", false, "the argument is the name of a stored profile")
+	stored := flags.Bool("stored", false, "the argument is the name of a stored profile, also if there is such a file")
 	flags.StringVar(&csr, "csr", "", "certificate request, PEM, base64 or DER (required)")
 	flags.StringVar(&in.Device, "device", "", "for which device")
 	flags.StringVar(&in.Domain, "domain", "", "in which domain (default the device's)")
@@ -133,12 +138,19 @@ func (c *cli) fillTrial(in *api.ProfileTrial, argument string, stored bool, csr,
 		return err
 	}
 	in.CSR = textOfCSR(request)
-	if stored {
+	if stored || namesProfile(argument) {
 		in.Profile = argument
 		return nil
 	}
 	in.Document, err = c.readProfile(argument)
 	return err
+}
+
+// namesProfile reports whether an argument can only be the name of a stored
+// profile: there is no such file.
+func namesProfile(argument string) bool {
+	_, err := os.Stat(argument)
+	return errors.Is(err, os.ErrNotExist) && models.CheckName("profile", argument) == nil && filepath.Ext(argument) != ".json"
 }
 
 func showVerdict(w io.Writer, v *api.ProfileVerdict) {
