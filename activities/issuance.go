@@ -196,13 +196,16 @@ func (i *Issuance) reserveNew(ctx context.Context, req *models.Request, facts *F
 
 // Check does everything that comes before the reservation of req, lint
 // included, and stores nothing: what cannot be issued is refused before it
-// becomes a row.
-func (i *Issuance) Check(ctx context.Context, req *models.Request, facts *Facts) error {
+// becomes a row. What it has made ready serves a story that begins at once.
+func (i *Issuance) Check(ctx context.Context, req *models.Request, facts *Facts) (*Prepared, error) {
 	cert, limits, err := i.prepare(ctx, req, facts)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return within(ctx, i.cfg.Store.Queries, cert, limits)
+	if err := within(ctx, i.cfg.Store.Queries, cert, limits); err != nil {
+		return nil, err
+	}
+	return &Prepared{Request: req, cert: cert, limits: limits, facts: facts, at: i.cfg.Now()}, nil
 }
 
 // Finish completes an inline request that an earlier attempt left reserved,

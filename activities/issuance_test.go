@@ -112,6 +112,16 @@ func TestOnboardingSurvivesPowerCuts(t *testing.T) {
 		points[activities.FaultAfterReserve] = 2 // the signature was to follow at once
 		for point, attempts := range points {
 			t.Run("straight, "+point, func(t *testing.T) { w.survives(t, point, attempts, w.straight) })
+			t.Run("prepared, "+point, func(t *testing.T) {
+				first := true
+				w.survives(t, point, attempts, func(req *models.Request) error {
+					if first { // by the process that loses its power
+						first = false
+						defer w.prepared(req).GiveUp()
+					}
+					return w.straight(req)
+				})
+			})
 		}
 		points[activities.FaultAfterReserve] = 1
 	})

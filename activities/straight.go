@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"sync"
 	"time"
 
 	"github.com/trustloom/trustloom/models"
@@ -22,6 +21,12 @@ import (
 // people decide, that is refused, that an earlier attempt has begun, or whose
 // CA has its key outside of this process. The result says where it stands.
 func (i *Issuance) IssueRequest(ctx context.Context, in RequestInput) (DecideResult, error) {
+	if prepared := i.cfg.Endings.take(in.RequestID); prepared != nil {
+		defer i.cfg.Endings.tell(in.RequestID, nil) // or that it takes longer
+		if state, err := i.goThrough(ctx, prepared); state != "" || err != nil {
+			return DecideResult{State: state}, err
+		}
+	}
 	req, err := i.cfg.Store.FindRequest(ctx, in.RequestID)
 	if err != nil {
 		return DecideResult{}, err
@@ -33,7 +38,7 @@ func (i *Issuance) IssueRequest(ctx context.Context, in RequestInput) (DecideRes
 	if err != nil || !i.cfg.Issuer.InProcess(facts.CA) {
 		return DecideResult{State: req.State}, err
 	}
-	defer i.cfg.Endings.tell(req.ID) // or that it takes longer
+	defer i.cfg.Endings.tell(req.ID, nil) // or that it takes longer
 	i.cfg.Fault(FaultBeforeReserve)
 	cert, err := i.decideAndReserve(ctx, req, facts)
 	if err != nil || cert == nil {
@@ -100,9 +105,14 @@ func (i *Issuance) signAndDeliver(ctx context.Context, id models.RequestID, cert
 		return models.RequestReserved, err
 	}
 	i.cfg.Fault(FaultAfterSign)
+	return i.recordAndDeliver(ctx, id, cert, der)
+}
+
+// recordAndDeliver is the second half of signAndDeliver.
+func (i *Issuance) recordAndDeliver(ctx context.Context, id models.RequestID, cert *models.Certificate, der []byte) (models.RequestState, error) {
 	sum := sha256.Sum256(der)
 	state := models.RequestReserved
-	err = i.cfg.write(ctx, func(tx *store.Tx) error {
+	err := i.cfg.write(ctx, func(tx *store.Tx) error {
 		won, err := tx.RecordCertificate(cert.ID, der, hex.EncodeToString(sum[:]))
 		if err != nil || !won {
 			return err
@@ -124,45 +134,4 @@ func (i *Issuance) signAndDeliver(ctx context.Context, id models.RequestID, cert
 		i.cfg.Fault(FaultAfterRecord)
 	}
 	return state, err
-}
-
-// Endings tells those in this process who wait for a request that it has
-// ended, sooner than the workflow engine can. The nil value tells nobody.
-type Endings struct {
-	mu      sync.Mutex
-	waiting map[models.RequestID]chan struct{}
-}
-
-// Await returns a channel that is closed when the request ends in this
-// process, and what gives up waiting. One caller waits for a request at a time.
-func (e *Endings) Await(id models.RequestID) (ended <-chan struct{}, giveUp func()) {
-	if e == nil {
-		return nil, func() {}
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.waiting == nil {
-		e.waiting = map[models.RequestID]chan struct{}{}
-	}
-	c := make(chan struct{})
-	e.waiting[id] = c
-	return c, func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if e.waiting[id] == c {
-			delete(e.waiting, id)
-		}
-	}
-}
-
-func (e *Endings) tell(id models.RequestID) {
-	if e == nil {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if c := e.waiting[id]; c != nil {
-		delete(e.waiting, id)
-		close(c)
-	}
 }

@@ -33,6 +33,9 @@ type world struct {
 	domain *models.Domain
 	device *models.Device
 	power  string // the fault point at which the power is cut, once
+	at     func(point string)
+
+	endings *activities.Endings
 }
 
 // powerCut is what a fault point throws to stop the step there.
@@ -45,10 +48,10 @@ func newWorld(t *testing.T, s *store.Store) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = software.Close() })
-	w := &world{t: t, store: s, keys: hsm.Stores{models.StoreSoftware: software}, now: time.Now()}
+	w := &world{t: t, store: s, keys: hsm.Stores{models.StoreSoftware: software}, now: time.Now(), endings: new(activities.Endings)}
 	w.acts = activities.New(activities.Config{
 		Store: s, Issuer: issuer.NewLocal(w.keys), Builder: pki.NewBuilder(), PublicURL: "http://pki.example",
-		Now: func() time.Time { return w.now }, Fault: w.fault,
+		Now: func() time.Time { return w.now }, Fault: w.fault, Endings: w.endings,
 	})
 	root := w.makeCA("root", "", models.CARoot)
 	w.ca = w.makeCA("issuing", root.ID, models.CAIssuing)
@@ -72,6 +75,9 @@ func newWorld(t *testing.T, s *store.Store) *world {
 }
 
 func (w *world) fault(point string) {
+	if w.at != nil {
+		w.at(point)
+	}
 	if point == w.power {
 		w.power = ""
 		panic(powerCut{point})

@@ -16,7 +16,8 @@ import (
 // durable stores the request together with the promise to start its story,
 // starts the story, and waits for it within bounds.
 func (d *Door) durable(ctx context.Context, s *Submission, req *models.Request, facts *activities.Facts) (Answer, error) {
-	if err := d.cfg.Issuance.Check(ctx, req, facts); err != nil {
+	prepared, err := d.cfg.Issuance.Check(ctx, req, facts)
+	if err != nil {
 		return Answer{}, err
 	}
 	if err := d.roomInBacklog(ctx); err != nil {
@@ -27,9 +28,11 @@ func (d *Door) durable(ctx context.Context, s *Submission, req *models.Request, 
 	if s.Kind == models.KindOnboarding {
 		action, req.WorkflowID = models.OutboxStartOnboarding, workflows.OnboardingID(s.Domain.ID, req.Key)
 	}
-	var err error
 	for range writeAttempts { // again if an operator changed the device at the same moment
-		err = d.cfg.Store.Write(ctx, func(tx *store.Tx) error { return d.accept(ctx, tx, s, req, action) })
+		err = d.cfg.Store.Write(ctx, func(tx *store.Tx) (err error) {
+			prepared.Device, err = d.accept(ctx, tx, s, req, action)
+			return err
+		})
 		if models.KindOf(err) != models.KindConflict {
 			break
 		}
@@ -38,30 +41,39 @@ func (d *Door) durable(ctx context.Context, s *Submission, req *models.Request, 
 		return Answer{}, err
 	}
 	if req.WorkflowID != "" { // empty: a copy came first, when the domain did not ask people yet
-		ended, giveUp := d.cfg.Endings.Await(req.ID)
-		defer giveUp()
+		if prepared.Device == nil { // a copy came first
+			prepared = nil
+		}
+		end := d.cfg.Endings.Await(req.ID, prepared)
+		defer end.GiveUp()
 		d.start(ctx, req)
-		d.awaitHere(ctx, req, ended)
+		if outcome := d.awaitHere(ctx, req, end); outcome != nil {
+			return Answer{Certificate: outcome.Certificate}, nil
+		}
 	}
 	return d.join(ctx, req)
 }
 
 // awaitHere waits a moment for a story that goes straight through in this
 // process, and then knows how it ended.
-func (d *Door) awaitHere(ctx context.Context, req *models.Request, ended <-chan struct{}) {
-	if ended == nil || req.Decision.Outcome != models.OutcomeIssue {
-		return
+func (d *Door) awaitHere(ctx context.Context, req *models.Request, end *activities.Ending) *activities.Outcome {
+	if end.Ended() == nil || req.Decision.Outcome != models.OutcomeIssue {
+		return nil
 	}
 	timer := time.NewTimer(min(d.cfg.Wait, patienceHere))
 	defer timer.Stop()
 	select {
-	case <-ended:
+	case <-end.Ended():
+		if end.Outcome != nil {
+			return end.Outcome
+		}
 		if now, err := d.cfg.Store.FindRequest(ctx, req.ID); err == nil {
 			*req = *now
 		}
 	case <-timer.C: // another process tells the story, or its way is longer
 	case <-ctx.Done():
 	}
+	return nil
 }
 
 // patienceHere is how long a story that this process began is waited for
@@ -71,32 +83,34 @@ const patienceHere = time.Second
 // writeAttempts bounds how often a request is stored against other changes.
 const writeAttempts = 3
 
-// accept stores a request with all that goes with it, unless it is there.
-func (d *Door) accept(ctx context.Context, tx *store.Tx, s *Submission, req *models.Request, action models.OutboxAction) error {
+// accept stores a request with all that goes with it, unless it is there. It
+// returns the device as it is stored then, nil if that was not changed.
+func (d *Door) accept(ctx context.Context, tx *store.Tx, s *Submission, req *models.Request, action models.OutboxAction) (*models.Device, error) {
 	inserted, err := tx.InsertRequest(req)
 	if err != nil || !inserted {
-		return err
+		return nil, err
 	}
 	waiting, err := unfinished(ctx, tx.Queries, s) // with this one, and those that came at the same moment
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if waiting > policy.MaxUnfinished {
-		return models.Errorf(models.KindDenied, "device %s has %d requests waiting already", s.Who.Device.Name, policy.MaxUnfinished)
+		return nil, models.Errorf(models.KindDenied, "device %s has %d requests waiting already", s.Who.Device.Name, policy.MaxUnfinished)
 	}
-	if err := d.admitDevice(ctx, tx, s, req); err != nil {
-		return err
+	device, err := d.admitDevice(ctx, tx, s, req)
+	if err != nil {
+		return nil, err
 	}
 	promise := models.OutboxItem{ID: models.StartPromise(req.ID), Action: action, WorkflowID: req.WorkflowID, SubjectID: string(req.ID), NotBefore: d.cfg.Now().Add(promiseDelay)}
 	if err := tx.Promise(promise); err != nil {
-		return err
+		return nil, err
 	}
 	if s.Alongside != nil {
 		if err := s.Alongside(tx, req); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return tx.Audit(d.received(s, req))
+	return device, tx.Audit(d.received(s, req))
 }
 
 // promiseDelay gives the process that made a promise the time to keep it.
@@ -104,17 +118,17 @@ const promiseDelay = 5 * time.Second
 
 // admitDevice takes the device into onboarding together with its request: the
 // one-time secret dies here, and a device that an IDevID brings is created.
-func (d *Door) admitDevice(ctx context.Context, tx *store.Tx, s *Submission, req *models.Request) error {
+func (d *Door) admitDevice(ctx context.Context, tx *store.Tx, s *Submission, req *models.Request) (*models.Device, error) {
 	if s.Kind != models.KindOnboarding {
-		return nil
+		return nil, nil
 	}
 	if s.Who.Method == models.AuthPassword {
 		used, err := tx.UseSecret(s.Who.Device.ID, req.Key, d.cfg.Now().UTC())
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !used {
-			return errCredentials
+			return nil, errCredentials
 		}
 	}
 	if s.Who.New {
@@ -122,21 +136,21 @@ func (d *Door) admitDevice(ctx context.Context, tx *store.Tx, s *Submission, req
 	}
 	device, err := tx.FindDevice(ctx, s.Who.Device.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if device.Epoch != s.Who.Device.Epoch { // armed anew since it authenticated: what it proved is void
-		return errCredentials
+		return nil, errCredentials
 	}
 	if device.State != models.DeviceRegistered {
-		return models.Errorf(models.KindConflict, "device %s is %s", device.Name, device.State)
+		return nil, models.Errorf(models.KindConflict, "device %s is %s", device.Name, device.State)
 	}
 	device.State = models.DeviceOnboarding
 	if s.Who.Method == models.AuthIDevID {
 		if err := bindNow(device, &s.Who); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return tx.SaveDevice(device)
+	return device, tx.SaveDevice(device)
 }
 
 // bindNow binds a device to the IDevID that proved it, unless what that rested
@@ -157,7 +171,7 @@ func bindNow(device *models.Device, who *Identity) error {
 
 // registerDevice creates the device that an IDevID brings. If another device
 // got its name at the same moment, it gets a distinct one.
-func (d *Door) registerDevice(ctx context.Context, tx *store.Tx, s *Submission, req *models.Request) error {
+func (d *Door) registerDevice(ctx context.Context, tx *store.Tx, s *Submission, req *models.Request) (*models.Device, error) {
 	device := *s.Who.Device
 	device.State = models.DeviceOnboarding
 	err := tx.InsertDevice(&device)
@@ -168,10 +182,10 @@ func (d *Door) registerDevice(ctx context.Context, tx *store.Tx, s *Submission, 
 		}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.Who.Device.Name = device.Name
-	return tx.Audit(d.event(s, req, "device.registered", "device", string(device.ID)))
+	return &device, tx.Audit(d.event(s, req, "device.registered", "device", string(device.ID)))
 }
 
 // received is the audit event of an accepted request.

@@ -5,10 +5,12 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/trustloom/trustloom/models"
@@ -35,6 +37,10 @@ func (s *Store) burst(ctx context.Context, batch []*issuance) (done bool, err er
 		done, err = atOnce(ctx, pg, list)
 		return err
 	})
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && strings.HasPrefix(refused.Code, "40") {
+		return false, nil // rolled back in favour of another transaction
+	}
 	if err = translate(err, "transaction"); models.KindOf(err) == models.KindUnavailable {
 		return false, err
 	}
@@ -64,7 +70,7 @@ func atOnce(ctx context.Context, pg *pgx.Conn, list []statement) (done bool, err
 		return false, err
 	}
 	for i, n := range counts {
-		if int(n) != list[i].rows {
+		if !list[i].met(n) {
 			_, err := pg.Exec(ctx, sqlRollback)
 			return false, err
 		}
@@ -89,16 +95,21 @@ func (tx *Tx) hopeful(batch []*issuance) (list []statement, err error) {
 	list = append(list, statement{text: "BEGIN"})
 	var requests []*models.Request
 	var certificates []*models.Certificate
-	var recordings, ended []statement
+	var approved, recordings, ended []statement
 	for _, op := range batch {
 		op.won = true
 		if op.reservation != nil {
 			op.reservation.prepare(tx)
-			requests, certificates = append(requests, op.reservation.Request), append(certificates, op.reservation.Certificate)
+			certificates = append(certificates, op.reservation.Certificate)
+			if op.reservation.Basis != nil {
+				approved = append(approved, op.reservation.approved(tx, now))
+			} else {
+				requests = append(requests, op.reservation.Request)
+			}
 		} else {
 			recordings = append(recordings, op.recording.recorded(tx, now))
 			if op.recording.Request != nil {
-				ended = append(ended, op.recording.ended(tx, now))
+				ended = append(ended, op.recording.ended(tx, now)...)
 			}
 		}
 		if err := op.rest(tx); err != nil {
@@ -117,7 +128,7 @@ func (tx *Tx) hopeful(batch []*issuance) (list []statement, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, more := range [][]statement{reserving, recordings, signing, ended, events} {
+	for _, more := range [][]statement{reserving, approved, recordings, signing, ended, events} {
 		list = append(list, more...)
 	}
 	return list, nil

@@ -24,6 +24,18 @@ type Reservation struct {
 	// Then runs in the same transaction and can refuse. Reservations that have
 	// nothing to ask leave it nil and share their transaction with others.
 	Then func(tx *Tx) error
+	// Basis is what the request was received on, if it is stored already: then
+	// it is reserved only if none of that has changed and nothing forbids the key.
+	Basis *Basis
+
+	approvedAt time.Time
+}
+
+// Basis are rows as they were read, or stored, when a request was received.
+type Basis struct {
+	Device *models.Device
+	Domain *models.Domain
+	CA     *models.CA
 }
 
 // Recording is what is stored after the signature: the certificate, of which
@@ -35,12 +47,23 @@ type Recording struct {
 	Fingerprint string
 	Request     *models.Request
 	Event       models.Event
+	Onboards    *Onboarding // the device that is onboarded with it, if one is
 
-	endedAt time.Time
+	recordedAt, endedAt time.Time
+}
+
+// Onboarding is what ends with the request that onboards a device.
+type Onboarding struct {
+	Device  *models.Device // onboarding, as it was stored
+	At      time.Time
+	Promise models.OutboxID // to start the story
+	Event   models.Event
 }
 
 // Reserve stores a reservation unless there is a request with the same key.
-// Then it reports false and r.Request becomes the row that exists.
+// Then it reports false and r.Request becomes the row that exists. With a
+// Basis, which has to be of a request that is stored and was approved as it was
+// received, it reports false unless request and basis are as they were.
 //
 // The reservations and recordings of concurrent callers share statements and
 // one COMMIT. When one of them cannot be, the others do not notice. Errors and
@@ -49,7 +72,11 @@ func (s *Store) Reserve(ctx context.Context, r Reservation) (inserted bool, err 
 	req, cert := r.Request, r.Certificate
 	setDefault(&cert.State, models.CertificateReserved)
 	setDefault(&cert.Origin, models.CertificateMade)
-	if req.Key == "" || req.State != models.RequestReserved || cert.RequestKey != req.Key || cert.Serial == "" || cert.IssuerKeyID == "" ||
+	want := models.RequestReserved
+	if r.Basis != nil {
+		want = models.RequestReceived
+	}
+	if req.Key == "" || req.State != want || cert.RequestKey != req.Key || cert.Serial == "" || cert.IssuerKeyID == "" ||
 		cert.State != models.CertificateReserved || len(cert.DER) != 0 {
 		return false, models.Errorf(models.KindInvalid, "a reservation needs a request and a certificate that are reserved, with key, serial number and issuer key")
 	}
@@ -234,7 +261,7 @@ func (tx *Tx) issue(batch []*issuance) error {
 		case op.won && op.reservation != nil:
 			certificates = append(certificates, op.reservation.Certificate)
 		case op.won && op.recording.Request != nil:
-			ended = append(ended, op.recording.ended(tx, now))
+			ended = append(ended, op.recording.ended(tx, now)...)
 		}
 	}
 	if err := tx.finish(ended, certificates); err != nil {
@@ -260,7 +287,7 @@ func (tx *Tx) finish(list []statement, certificates []*models.Certificate) error
 	}
 	counts, err := tx.pipeline(list, "issuances")
 	for i, n := range counts {
-		if err == nil && int(n) != list[i].rows {
+		if err == nil && !list[i].met(n) {
 			err = changed("the request")
 		}
 	}
@@ -271,6 +298,10 @@ func (tx *Tx) finish(list []statement, certificates []*models.Certificate) error
 func (op *issuance) first(tx *Tx, s *statement, now time.Time) (err error) {
 	if op.reservation != nil {
 		op.reservation.prepare(tx)
+		if op.reservation.Basis != nil {
+			*s = op.reservation.approved(tx, now)
+			return nil
+		}
 		*s, err = insertOf(tx, []*models.Request{op.reservation.Request}, "key")
 		return err
 	}
@@ -281,7 +312,9 @@ func (op *issuance) first(tx *Tx, s *statement, now time.Time) (err error) {
 // prepare completes the rows of a reservation.
 func (r *Reservation) prepare(tx *Tx) {
 	req, cert := r.Request, r.Certificate
-	tx.fresh((*string)(&req.ID), &req.Revision, &req.CreatedAt, &req.UpdatedAt)
+	if r.Basis == nil {
+		tx.fresh((*string)(&req.ID), &req.Revision, &req.CreatedAt, &req.UpdatedAt)
+	}
 	var unused int
 	tx.fresh((*string)(&cert.ID), &unused, &cert.CreatedAt, &cert.UpdatedAt)
 	stamp(req)
@@ -290,19 +323,44 @@ func (r *Reservation) prepare(tx *Tx) {
 
 // recorded stores the signature where none is.
 func (r *Recording) recorded(tx *Tx, now time.Time) statement {
+	r.recordedAt = now
 	return statement{
 		text: tx.numbered("UPDATE certificates SET der = ?, fingerprint = ?, state = 'issued', updated_at = ? WHERE id = ? AND " + unrecorded + " AND " + noDER),
 		args: []any{r.DER, r.Fingerprint, now, string(r.Certificate.ID)}, rows: 1,
 	}
 }
 
-// ended ends the request of a recording.
-func (r *Recording) ended(tx *Tx, now time.Time) statement {
-	r.endedAt = now
+// approved reserves a request that is stored, unless it or what it rests on
+// was changed.
+func (r *Reservation) approved(tx *Tx, now time.Time) statement {
+	req, b := r.Request, r.Basis
+	r.approvedAt = now
 	return statement{
+		text: tx.numbered(`UPDATE requests SET state = 'reserved', revision = ?, updated_at = ? WHERE id = ? AND revision = ? AND state = 'received'
+			AND EXISTS (SELECT 1 FROM devices AS d WHERE d.id = ? AND d.revision = ?) AND EXISTS (SELECT 1 FROM domains AS o WHERE o.id = ? AND o.revision = ?)
+			AND EXISTS (SELECT 1 FROM cas AS c WHERE c.id = ? AND c.revision = ?)
+			AND NOT EXISTS (SELECT 1 FROM certificates WHERE spki_sha256 = ? AND ` + forbidsKey("", "?") + `)
+			AND NOT EXISTS (SELECT 1 FROM blocked_keys AS b WHERE b.spki_sha256 = ?)`),
+		args: []any{int64(req.Revision + 1), now, string(req.ID), int64(req.Revision), string(b.Device.ID), int64(b.Device.Revision),
+			string(b.Domain.ID), int64(b.Domain.Revision), string(b.CA.ID), int64(b.CA.Revision),
+			r.Certificate.SPKISHA256, string(b.Device.ID), r.Certificate.SPKISHA256}, rows: 1,
+	}
+}
+
+// ended ends the request of a recording, and what goes with it.
+func (r *Recording) ended(tx *Tx, now time.Time) []statement {
+	r.endedAt = now
+	list := []statement{{
 		text: tx.numbered("UPDATE requests SET state = 'issued', certificate_id = ?, revision = ?, updated_at = ? WHERE id = ? AND revision = ? AND state = 'reserved'"),
 		args: []any{string(r.Certificate.ID), int64(r.Request.Revision + 1), now, string(r.Request.ID), int64(r.Request.Revision)}, rows: 1,
+	}}
+	if o := r.Onboards; o != nil {
+		list = append(list, statement{
+			text: tx.numbered("UPDATE devices SET state = 'onboarded', onboarded_at = ?, revision = ?, updated_at = ? WHERE id = ? AND revision = ? AND state = 'onboarding'"),
+			args: []any{instant(o.At), int64(o.Device.Revision + 1), now, string(o.Device.ID), int64(o.Device.Revision)}, rows: 1,
+		}, promiseKept(tx, o.Promise))
 	}
+	return list
 }
 
 // rest adds the audit events of a success, and reads what was in the way of a
@@ -314,7 +372,11 @@ func (op *issuance) rest(tx *Tx) error {
 	defer func() { tx.ctx = outer }()
 	switch {
 	case op.recording != nil && op.won:
-		return tx.Audit(op.recording.Event)
+		err := tx.Audit(op.recording.Event)
+		if o := op.recording.Onboards; o != nil && err == nil {
+			err = tx.Audit(o.Event)
+		}
+		return err
 	case op.recording != nil:
 		_, err := tx.FindCertificate(outer, op.recording.Certificate.ID)
 		return err
@@ -338,9 +400,13 @@ func (op *issuance) stored() {
 	switch {
 	case op.reservation != nil && !op.won:
 		*op.reservation.Request = *op.existing
+	case op.reservation != nil && op.reservation.Basis != nil:
+		req := op.reservation.Request
+		req.State, req.Revision, req.UpdatedAt = models.RequestReserved, req.Revision+1, op.reservation.approvedAt
 	case op.recording != nil && op.won:
 		r := op.recording
 		r.Certificate.DER, r.Certificate.Fingerprint, r.Certificate.State = r.DER, r.Fingerprint, models.CertificateIssued
+		r.Certificate.UpdatedAt = r.recordedAt
 		if r.Request != nil {
 			r.Request.State, r.Request.CertificateID = models.RequestIssued, r.Certificate.ID
 			r.Request.Revision, r.Request.UpdatedAt = r.Request.Revision+1, r.endedAt

@@ -25,8 +25,12 @@ func (tx *Tx) Promise(item models.OutboxItem) error {
 
 // KeepPromise removes an item that was done. Removing it again does nothing.
 func (tx *Tx) KeepPromise(id models.OutboxID) error {
-	_, err := tx.pipeline([]statement{{text: tx.numbered("DELETE FROM outbox_items WHERE id = ?"), args: []any{string(id)}}}, quoted("promise", id))
+	_, err := tx.pipeline([]statement{promiseKept(tx, id)}, quoted("promise", id))
 	return err
+}
+
+func promiseKept(tx *Tx, id models.OutboxID) statement {
+	return statement{text: tx.numbered("DELETE FROM outbox_items WHERE id = ?"), args: []any{string(id)}, rows: anyNumber}
 }
 
 // PostponePromise counts a failed attempt and says when to try again. An item

@@ -16,8 +16,13 @@ import (
 type statement struct {
 	text string
 	args []any
-	rows int
+	rows int // anyNumber if that does not matter
 }
+
+const anyNumber = -1
+
+// met reports whether a statement has changed what it should.
+func (s *statement) met(changed int64) bool { return s.rows == anyNumber || int(changed) == s.rows }
 
 // pipeline runs statements, of which none depends on the outcome of another,
 // and returns how many rows each has changed. To PostgreSQL they go in one
