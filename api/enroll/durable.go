@@ -28,16 +28,7 @@ func (d *Door) durable(ctx context.Context, s *Submission, req *models.Request, 
 	if s.Kind == models.KindOnboarding {
 		action, req.WorkflowID = models.OutboxStartOnboarding, workflows.OnboardingID(s.Domain.ID, req.Key)
 	}
-	for range writeAttempts { // again if an operator changed the device at the same moment
-		err = d.cfg.Store.Write(ctx, func(tx *store.Tx) (err error) {
-			prepared.Device, err = d.accept(ctx, tx, s, req, action)
-			return err
-		})
-		if models.KindOf(err) != models.KindConflict {
-			break
-		}
-	}
-	if err != nil {
+	if prepared.Device, err = d.store(ctx, s, req, action); err != nil {
 		return Answer{}, err
 	}
 	if req.WorkflowID != "" { // empty: a copy came first, when the domain did not ask people yet
@@ -52,6 +43,43 @@ func (d *Door) durable(ctx context.Context, s *Submission, req *models.Request, 
 		}
 	}
 	return d.join(ctx, req)
+}
+
+// store stores a request with all that goes with it, unless it is there. It
+// returns the device as it is stored then, nil if that was not changed.
+func (d *Door) store(ctx context.Context, s *Submission, req *models.Request, action models.OutboxAction) (device *models.Device, err error) {
+	if s.plain() {
+		now := *s.Who.Device
+		admission := store.Admission{Request: req, Device: &now, Now: d.cfg.Now().UTC(), Promise: d.promise(req, action), Event: d.received(s, req)}
+		if admitted, err := d.cfg.Store.Admit(ctx, admission); err != nil || admitted {
+			return &now, err
+		}
+	}
+	for range writeAttempts { // again if an operator changed the device at the same moment
+		err = d.cfg.Store.Write(ctx, func(tx *store.Tx) (err error) {
+			device, err = d.accept(ctx, tx, s, req, action)
+			return err
+		})
+		if models.KindOf(err) != models.KindConflict {
+			break
+		}
+	}
+	return device, err
+}
+
+// plain reports whether a submission is the onboarding of a device by its
+// one-time secret with nothing that would have to be asked first.
+func (s *Submission) plain() bool {
+	d := s.Who.Device
+	return s.Kind == models.KindOnboarding && s.Who.Method == models.AuthPassword && !s.Who.New && s.Alongside == nil &&
+		s.Domain.Approval.For(s.Kind) == nil && d.State == models.DeviceRegistered && d.SecretUsedBy == ""
+}
+
+// promise is to start the story of a request.
+func (d *Door) promise(req *models.Request, action models.OutboxAction) models.OutboxItem {
+	return models.OutboxItem{
+		ID: models.StartPromise(req.ID), Action: action, WorkflowID: req.WorkflowID, SubjectID: string(req.ID), NotBefore: d.cfg.Now().Add(promiseDelay),
+	}
 }
 
 // awaitHere waits a moment for a story that goes straight through in this
@@ -101,8 +129,7 @@ func (d *Door) accept(ctx context.Context, tx *store.Tx, s *Submission, req *mod
 	if err != nil {
 		return nil, err
 	}
-	promise := models.OutboxItem{ID: models.StartPromise(req.ID), Action: action, WorkflowID: req.WorkflowID, SubjectID: string(req.ID), NotBefore: d.cfg.Now().Add(promiseDelay)}
-	if err := tx.Promise(promise); err != nil {
+	if err := tx.Promise(d.promise(req, action)); err != nil {
 		return nil, err
 	}
 	if s.Alongside != nil {

@@ -96,9 +96,15 @@ func (tx *Tx) hopeful(batch []*issuance) (list []statement, err error) {
 	var requests []*models.Request
 	var certificates []*models.Certificate
 	var approved, recordings, ended []statement
+	var promises []*models.OutboxItem
 	for _, op := range batch {
 		op.won = true
-		if op.reservation != nil {
+		switch {
+		case op.admission != nil:
+			op.admission.prepare(tx)
+			requests, promises = append(requests, op.admission.Request), append(promises, &op.admission.Promise)
+			ended = append(ended, op.admission.admitted(tx, now))
+		case op.reservation != nil:
 			op.reservation.prepare(tx)
 			certificates = append(certificates, op.reservation.Certificate)
 			if op.reservation.Basis != nil {
@@ -106,7 +112,7 @@ func (tx *Tx) hopeful(batch []*issuance) (list []statement, err error) {
 			} else {
 				requests = append(requests, op.reservation.Request)
 			}
-		} else {
+		default:
 			recordings = append(recordings, op.recording.recorded(tx, now))
 			if op.recording.Request != nil {
 				ended = append(ended, op.recording.ended(tx, now)...)
@@ -128,7 +134,11 @@ func (tx *Tx) hopeful(batch []*issuance) (list []statement, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, more := range [][]statement{reserving, approved, recordings, signing, ended, events} {
+	promising, err := insertsOf(tx, promises)
+	if err != nil {
+		return nil, err
+	}
+	for _, more := range [][]statement{reserving, approved, recordings, signing, ended, promising, events} {
 		list = append(list, more...)
 	}
 	return list, nil

@@ -102,11 +102,12 @@ func (s *Store) Record(ctx context.Context, r Recording) (won bool, err error) {
 	return err == nil && op.won, err
 }
 
-// issuance is one Reserve or Record.
+// issuance is one Reserve, Record or Admit.
 type issuance struct {
 	ctx         context.Context
 	reservation *Reservation
 	recording   *Recording
+	admission   *Admission
 	taken       atomic.Bool // by who runs it, or by its caller who gave up
 	won         bool
 	existing    *models.Request // which won in its place
@@ -116,8 +117,11 @@ type issuance struct {
 // key orders the issuances of a transaction, so that two transactions never
 // wait for each other.
 func (op *issuance) key() string {
-	if op.reservation != nil {
+	switch {
+	case op.reservation != nil:
 		return op.reservation.Request.Key
+	case op.admission != nil:
+		return op.admission.Request.Key
 	}
 	return string(op.recording.Certificate.ID)
 }
@@ -260,6 +264,12 @@ func (tx *Tx) issue(batch []*issuance) error {
 		switch {
 		case op.won && op.reservation != nil:
 			certificates = append(certificates, op.reservation.Certificate)
+		case op.won && op.admission != nil:
+			promised, err := insertOf(tx, []*models.OutboxItem{&op.admission.Promise})
+			if err != nil {
+				return err
+			}
+			ended = append(ended, op.admission.admitted(tx, now), promised)
 		case op.won && op.recording.Request != nil:
 			ended = append(ended, op.recording.ended(tx, now)...)
 		}
@@ -303,6 +313,11 @@ func (op *issuance) first(tx *Tx, s *statement, now time.Time) (err error) {
 			return nil
 		}
 		*s, err = insertOf(tx, []*models.Request{op.reservation.Request}, "key")
+		return err
+	}
+	if op.admission != nil {
+		op.admission.prepare(tx)
+		*s, err = insertOf(tx, []*models.Request{op.admission.Request}, "key")
 		return err
 	}
 	*s = op.recording.recorded(tx, now)
@@ -371,6 +386,10 @@ func (op *issuance) rest(tx *Tx) error {
 	tx.ctx = WithOrigin(outer, origin) // whose act it is; that its caller left must not end what others wait for
 	defer func() { tx.ctx = outer }()
 	switch {
+	case op.admission != nil && op.won:
+		return tx.Audit(op.admission.Event)
+	case op.admission != nil: // there is a request with the same key
+		return nil
 	case op.recording != nil && op.won:
 		err := tx.Audit(op.recording.Event)
 		if o := op.recording.Onboards; o != nil && err == nil {
@@ -398,6 +417,8 @@ func (op *issuance) rest(tx *Tx) error {
 // stored brings what the caller has in line with what is committed now.
 func (op *issuance) stored() {
 	switch {
+	case op.admission != nil && op.won:
+		op.admission.stored()
 	case op.reservation != nil && !op.won:
 		*op.reservation.Request = *op.existing
 	case op.reservation != nil && op.reservation.Basis != nil:

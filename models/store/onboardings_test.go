@@ -145,3 +145,83 @@ func TestARecordingForADeviceThatChangedChangesNothing(t *testing.T) {
 		same(t, must[*models.Device](t)(s.FindDevice(t.Context(), device.ID)), &device)
 	})
 }
+
+func TestADeviceIsAdmittedOnlyAsItAuthenticated(t *testing.T) {
+	fixture.Stores(t, func(t *testing.T, s *store.Store) {
+		_, domain := plant(t, s)
+		admission := func(name string) store.Admission {
+			device := newDevice(name, domain.ID)
+			write(t, s, func(tx *store.Tx) error { return tx.InsertDevice(device) })
+			req := newRequest("key of " + name)
+			req.DeviceID, req.DomainID = device.ID, domain.ID
+			return store.Admission{
+				Request: req, Device: device, Now: later(0),
+				Promise: models.OutboxItem{ID: models.OutboxID("promise of " + name), Action: models.OutboxStartOnboarding, SubjectID: name, NotBefore: later(0)},
+				Event:   models.Event{Actor: "device:" + name, Action: "request.received", Noun: "request", SubjectID: req.Key},
+			}
+		}
+		promises := func() int {
+			return len(must[[]models.OutboxItem](t)(s.DuePromises(t.Context(), later(time.Hour), 100)))
+		}
+		good := admission("press-01")
+		if admitted, err := s.Admit(t.Context(), good); err != nil || !admitted {
+			t.Fatal(admitted, err)
+		}
+		same(t, good.Device, must[*models.Device](t)(s.FindDevice(t.Context(), good.Device.ID)))
+		same(t, good.Request, must[*models.Request](t)(s.FindRequest(t.Context(), good.Request.ID)))
+		if good.Device.State != models.DeviceOnboarding || good.Device.SecretUsedBy != good.Request.Key || promises() != 1 {
+			t.Errorf("%+v, %d promises", good.Device, promises())
+		}
+		wantStored(t, s, good.Request.Key, models.RequestReceived, 1)
+
+		for name, change := range map[string]func(tx *store.Tx, d models.Device) error{
+			"suspended":  func(tx *store.Tx, d models.Device) error { d.State = models.DeviceSuspended; return tx.SaveDevice(&d) },
+			"changed":    func(tx *store.Tx, d models.Device) error { return tx.SaveDevice(&d) },
+			"armed anew": func(tx *store.Tx, d models.Device) error { d.Epoch++; return tx.SaveDevice(&d) },
+			"secret spent": func(tx *store.Tx, d models.Device) error {
+				_, err := tx.UseSecret(d.ID, "another", later(0))
+				return err
+			},
+			"a copy is here": func(tx *store.Tx, d models.Device) error {
+				copied := newRequest("key of a copy is here")
+				_, err := tx.InsertRequest(copied)
+				return err
+			},
+		} {
+			late := admission(name)
+			before := *late.Device
+			write(t, s, func(tx *store.Tx) error { return change(tx, *late.Device) })
+			beside := admission("beside " + name)
+			errs := gathered(s,
+				func() error {
+					admitted, err := s.Admit(t.Context(), late)
+					if admitted {
+						t.Errorf("%s: admitted", name)
+					}
+					return err
+				},
+				func() error {
+					admitted, err := s.Admit(t.Context(), beside)
+					if !admitted {
+						t.Errorf("the one beside %s was not admitted", name)
+					}
+					return err
+				})
+			for _, err := range errs {
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			same(t, &before, late.Device)
+			state := models.RequestState("")
+			if name == "a copy is here" {
+				state = models.RequestReceived
+			}
+			wantStored(t, s, late.Request.Key, state, 0)
+			wantStored(t, s, beside.Request.Key, models.RequestReceived, 1)
+		}
+		if n := promises(); n != 6 {
+			t.Errorf("%d promises, want 6", n)
+		}
+	})
+}
