@@ -50,6 +50,10 @@ type Prepared struct {
 	at      time.Time
 }
 
+// endsWithCertificate are the protocols with which nothing follows the
+// certificate. What deliver does for others, recordPrepared does not.
+var endsWithCertificate = map[string]bool{"est": true, "rest": true}
+
 // preparedTime is how long what was made ready is good for.
 const preparedTime = 5 * time.Second
 
@@ -129,7 +133,7 @@ func (e *Endings) tell(id models.RequestID, outcome *Outcome) {
 // if what is ready does not serve; then the request has to be looked at anew.
 func (i *Issuance) goThrough(ctx context.Context, p *Prepared) (models.RequestState, error) {
 	if age := i.cfg.Now().Sub(p.at); age < 0 || age > preparedTime || p.Device == nil || p.Device.State != models.DeviceOnboarding ||
-		p.Request.Kind != models.KindOnboarding || p.Request.Decision.Outcome != models.OutcomeIssue || !i.cfg.Issuer.InProcess(p.facts.CA) {
+		!endsWithCertificate[p.Request.Protocol] || p.Request.Kind != models.KindOnboarding || p.Request.Decision.Outcome != models.OutcomeIssue || !i.cfg.Issuer.InProcess(p.facts.CA) {
 		return "", nil
 	}
 	req := *p.Request
