@@ -55,6 +55,9 @@ func (p *cmpServer) issue(by *authority, template *x509.Certificate, pub crypto.
 	p.t.Helper()
 	p.serial++
 	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(p.serial), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if template.IsCA { // nothing outlives its issuer
+		template.NotAfter = template.NotAfter.Add(time.Hour)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, by.cert, pub, by.key)
 	if err != nil {
 		p.t.Fatal(err)
