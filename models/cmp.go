@@ -77,7 +77,12 @@ var CMPTransitions = Transitions[CMPState]{CMPOpen: {CMPConfirmed, CMPRefused, C
 // identifier is in it: what else a second request with the same identifier
 // says, and whoever sends it, the key is taken.
 func TransactionKey(domain DomainID, transaction string) string {
-	return RequestKey(KeyParts{Protocol: ProtocolCMP, DomainID: domain, Transaction: transaction})
+	return RequestKey(TransactionParts(domain, transaction))
+}
+
+// TransactionParts are what TransactionKey is made of.
+func TransactionParts(domain DomainID, transaction string) KeyParts {
+	return KeyParts{Protocol: ProtocolCMP, DomainID: domain, Transaction: transaction}
 }
 
 // DeviceSecret is the one-time secret of a device that is kept sealed under

@@ -68,6 +68,9 @@ func (c *CMP) Enroll(ctx context.Context, in *cmp.Enrollment) (cmp.Outcome, erro
 			return cmp.Outcome{}, err
 		}
 	}
+	if s.Alongside == nil && s.Kind != models.KindOnboarding {
+		s.Seen = who.seen
+	}
 	answer, err := c.door.Submit(ctx, s)
 	if err != nil || answer.Certificate == nil {
 		return cmp.Outcome{RetryAfter: answer.RetryAfter}, err

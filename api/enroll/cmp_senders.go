@@ -25,6 +25,7 @@ type party struct {
 	identity    Identity            // of the device; of an RA only when it is known for whom it asks
 	held        *models.Certificate // what signed, if it is one of ours
 	authorities []*models.CA        // above held
+	seen        *store.Renewal      // what was read with held
 	leaf        *x509.Certificate   // what signed
 	ra          *x509.Certificate   // of a registration authority
 	revoking    string              // the transaction in which held was revoked, which this message repeats
@@ -162,14 +163,14 @@ func (c *CMP) stillGood(ctx context.Context, domain *models.Domain, device *mode
 // registration authority that the domain trusts says so itself, any other is an
 // IDevID or nothing.
 func (c *CMP) Signer(ctx context.Context, label cmp.Label, transaction []byte, chain []*x509.Certificate, peer cmp.Peer) (cmp.Sender, error) {
-	domain, err := c.domain(ctx, label)
-	if err != nil {
-		return cmp.Sender{}, err
-	}
 	if len(chain) == 0 {
 		return cmp.Sender{}, models.Errorf(models.KindUnauthenticated, "the certificate of the signer is not among the extraCerts")
 	}
-	who := &party{domain: domain, leaf: chain[0]}
+	domain, seen, err := c.foresee(ctx, label, chain[0])
+	if err != nil {
+		return cmp.Sender{}, err
+	}
+	who := &party{domain: domain, leaf: chain[0], seen: seen}
 	who.identity, err = c.door.guarded(ctx, domain, claimed{auth.MethodCertificate, fingerprint(chain[0]), peer.Address}, func() (Identity, error) {
 		return c.signer(ctx, domain, transaction, chain, peer, who)
 	})
@@ -186,8 +187,34 @@ func (c *CMP) Signer(ctx context.Context, label cmp.Label, transaction []byte, c
 	return cmp.Sender{ID: "certificate:" + fingerprint(chain[0]), RA: who.ra != nil, Value: who}, nil
 }
 
+// noKey stands for the key of a request that is not known yet.
+const noKey = "none"
+
+// foresee reads with one statement what the messages of a device rest on that
+// signs with a certificate of ours, and else the domain alone.
+func (c *CMP) foresee(ctx context.Context, label cmp.Label, leaf *x509.Certificate) (*models.Domain, *store.Renewal, error) {
+	seen, err := c.door.cfg.Store.FindRenewal(ctx, label.Domain, fingerprint(leaf), noKey)
+	if models.KindOf(err) == models.KindNotFound {
+		domain, err := c.domain(ctx, label)
+		return domain, nil, err
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	seen.KeyFree = false // that was not asked
+	return seen.Domain, seen, nil
+}
+
+// holding returns what signed, if it is a certificate of ours.
+func (c *CMP) holding(ctx context.Context, leaf *x509.Certificate, who *party) (*store.Holding, error) {
+	if who.seen != nil {
+		return &who.seen.Holding, nil
+	}
+	return c.door.cfg.Store.FindHolding(ctx, fingerprint(leaf))
+}
+
 func (c *CMP) signer(ctx context.Context, domain *models.Domain, transaction []byte, chain []*x509.Certificate, peer cmp.Peer, who *party) (Identity, error) {
-	held, err := c.door.cfg.Store.FindHolding(ctx, fingerprint(chain[0]))
+	held, err := c.holding(ctx, chain[0], who)
 	if err != nil && models.KindOf(err) != models.KindNotFound {
 		return Identity{}, err
 	}

@@ -129,6 +129,9 @@ func (d *Door) repeats(s *Submission, existing *models.Request) bool {
 
 // keyParts are what the request key is made of, for the first attempt.
 func (s *Submission) keyParts() models.KeyParts {
+	if s.transacted() {
+		return models.TransactionParts(s.Domain.ID, s.Transaction)
+	}
 	parts := models.KeyParts{
 		Protocol: s.Protocol, DomainID: s.Domain.ID, DeviceID: s.Who.Key, DeviceEpoch: s.Who.Device.Epoch,
 		Profile: s.Profile, Transaction: s.Transaction, CSRSHA256: s.digest(),
