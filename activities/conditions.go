@@ -46,7 +46,7 @@ func (i *Issuance) stillTheirs(ctx context.Context, req *models.Request, device 
 	case models.AuthDomainCredential, models.AuthPredecessor:
 		proof, err := i.cfg.Store.FindCertificateByFingerprint(ctx, req.AuthSubject)
 		if err != nil {
-			return err
+			return store.OrPurged(err, func() (*models.Tombstone, error) { return i.cfg.Store.FindTombstoneByFingerprint(ctx, req.AuthSubject) })
 		}
 		if proof.State != models.CertificateIssued {
 			return models.Errorf(models.KindDenied, "the certificate with which device %s authenticated was revoked after the request", device.Name)

@@ -10,6 +10,7 @@ import (
 	"github.com/trustloom/trustloom/models"
 	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/policy"
+	"github.com/trustloom/trustloom/models/store"
 )
 
 // Facts are the rows that an issuance rests on.
@@ -68,5 +69,6 @@ func (i *Issuance) predecessor(ctx context.Context, req *models.Request, facts *
 	if facts.Predecessor != nil && facts.Predecessor.ID == req.PredecessorID {
 		return facts.Predecessor, nil
 	}
-	return i.cfg.Store.FindCertificate(ctx, req.PredecessorID)
+	cert, err := i.cfg.Store.FindCertificate(ctx, req.PredecessorID)
+	return cert, store.OrPurged(err, func() (*models.Tombstone, error) { return i.cfg.Store.FindTombstone(ctx, req.PredecessorID) })
 }

@@ -27,6 +27,8 @@ type Domain struct {
 
 	Truststores []string `json:"truststores,omitempty" doc:"names of those that its devices should have" example:"plant-servers"`
 
+	Retention string `json:"retention" doc:"how long certificates are kept after they expired; none: for ever" example:"90d"`
+
 	Preset string        `json:"preset" doc:"name of the preset that limits it" example:"industrial"`
 	Report *PresetReport `json:"preset_report,omitzero" doc:"in the answer to a change of the preset or a dry run only"`
 
@@ -84,6 +86,7 @@ type DomainCreation struct {
 	ChannelBinding    *bool                      `json:"channel_binding,omitzero"`
 	CMP               CMPChange                  `json:"cmp,omitzero"`
 	Preset            string                     `json:"preset,omitzero" doc:"industrial unless given" example:"industrial"`
+	Retention         string                     `json:"retention,omitzero" doc:"how long certificates are kept after they expired, at least 30d; for ever unless given" example:"90d"`
 }
 
 // DomainChange changes what it names and leaves the rest (RFC 7396).
@@ -102,6 +105,8 @@ type DomainChange struct {
 	Preset *string `json:"preset,omitzero" doc:"name of a preset; the answer says what it does not permit" example:"hardened"`
 	DryRun bool    `json:"dry_run,omitzero" doc:"change nothing; say what the preset, the named one or the domain's, does not permit"`
 	Cursor string  `json:"cursor,omitzero" doc:"next_cursor of the certificates of the last report, to go on from there"`
+
+	Retention *string `json:"retention,omitzero" doc:"how long certificates are kept after they expired, at least 30d; none: for ever" example:"90d"`
 
 	Truststores *[]string `json:"truststores,omitzero" doc:"those that its devices should have, all of them; [] for none" example:"plant-servers"`
 }

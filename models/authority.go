@@ -93,6 +93,7 @@ type Domain struct {
 	Suspended   bool              // refuses every issuance
 	Preset      string            // name of the preset that limits it, see package policy
 	Operations  *DomainDoors      `gorm:"serializer:json"` // nil for domains older than the switches
+	Retention   Duration          // how long certificates are kept after they expired; 0: for ever
 	Demo        bool
 	Revision    int
 	CreatedAt   time.Time

@@ -37,6 +37,7 @@ const (
 	ReadCertificates   Permission = "certificates.read"
 	RevokeCertificates Permission = "certificates.revoke"
 	ImportCertificates Permission = "certificates.import"
+	PurgeCertificates  Permission = "certificates.purge"
 	ReadOperators      Permission = "operators.read"
 	WriteOperators     Permission = "operators.write"
 	ReadTokens         Permission = "tokens.read"
@@ -57,7 +58,7 @@ var roles = map[models.Role][]Permission{
 	models.RoleOperator: {WriteRegistrations, WriteDevices, DeliverKeys, WithdrawRequests, RevokeCertificates},
 	models.RoleApprover: {DecideApprovals},
 	models.RoleAuditor:  {ReadOperators, ReadTokens, ReadAudit, VerifyAudit},
-	models.RoleAdmin: {WriteCAs, ImportCertificates, CreateDomains, ChangeDomains, WriteProfiles, WriteTruststores, WriteBlocklists, WriteRegistrations,
+	models.RoleAdmin: {WriteCAs, ImportCertificates, PurgeCertificates, CreateDomains, ChangeDomains, WriteProfiles, WriteTruststores, WriteBlocklists, WriteRegistrations,
 		WriteDevices, DeliverKeys, WithdrawRequests, DecideApprovals, RevokeCertificates, ReadOperators, WriteOperators, ReadTokens, WriteTokens, ReadAudit, VerifyAudit},
 }
 

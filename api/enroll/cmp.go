@@ -205,7 +205,7 @@ func (c *CMP) Confirm(ctx context.Context, in *cmp.Confirmation) error {
 	}
 	row, err := c.door.cfg.Store.FindCertificate(ctx, req.CertificateID)
 	if err != nil {
-		return err
+		return store.OrPurged(err, func() (*models.Tombstone, error) { return c.door.cfg.Store.FindTombstone(ctx, req.CertificateID) })
 	}
 	cert, err := x509.ParseCertificate(row.DER)
 	if err != nil {

@@ -132,6 +132,10 @@ func (d *Deliveries) settle(ctx context.Context, id models.DeliveryID) error {
 // takeBack revokes the certificate of a key that nobody has.
 func (d *Deliveries) takeBack(ctx context.Context, tx *store.Tx, row *models.Delivery) error {
 	cert, err := tx.FindCertificate(ctx, row.CertificateID)
+	if models.KindOf(err) == models.KindNotFound {
+		_, err = tx.FindTombstone(ctx, row.CertificateID) // nothing is left to revoke of one that was purged
+		return err
+	}
 	if err != nil || cert.State != models.CertificateIssued {
 		return err
 	}

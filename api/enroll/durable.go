@@ -296,7 +296,7 @@ func (d *Door) answer(ctx context.Context, req *models.Request) (Answer, error) 
 	switch {
 	case req.State == models.RequestIssued:
 		cert, err := d.cfg.Store.FindCertificate(ctx, req.CertificateID)
-		return Answer{Certificate: cert}, err
+		return Answer{Certificate: cert}, store.OrPurged(err, func() (*models.Tombstone, error) { return d.cfg.Store.FindTombstone(ctx, req.CertificateID) })
 	case req.Finished():
 		return Answer{}, models.Errorf(models.ParseKind(req.FailureKind), "%s", req.FailureText)
 	}
@@ -307,4 +307,17 @@ func (d *Door) answer(ctx context.Context, req *models.Request) (Answer, error) 
 // later ever less often.
 func comeBack(age time.Duration) time.Duration {
 	return min(max(age/4, 5*time.Second), 15*time.Minute).Round(time.Second)
+}
+
+// purged reports, where err says that a certificate does not exist, whether
+// that is because it was purged: then it has expired long ago, and a request
+// that it was the result of is as void as that of any expired one.
+func (d *Door) purged(ctx context.Context, id models.CertificateID, err error) (bool, error) {
+	if models.KindOf(err) != models.KindNotFound {
+		return false, err
+	}
+	if _, missing := d.cfg.Store.FindTombstone(ctx, id); missing != nil {
+		return false, missing
+	}
+	return true, nil
 }

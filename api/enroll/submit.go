@@ -178,7 +178,7 @@ func (d *Door) void(ctx context.Context, req *models.Request) (bool, error) {
 	case models.RequestIssued:
 		cert, err := d.cfg.Store.FindCertificate(ctx, req.CertificateID)
 		if err != nil {
-			return false, err
+			return d.purged(ctx, req.CertificateID, err)
 		}
 		return cert.State == models.CertificateRevoked || !d.cfg.Now().Before(cert.NotAfter), nil
 	}

@@ -76,7 +76,7 @@ func certificateWith(ctx context.Context, q reader, who Caller, id string) (*mod
 	}
 	row, err := q.FindCertificate(ctx, models.CertificateID(id))
 	if err != nil {
-		return nil, found(err, "certificate", id)
+		return nil, foundOrPurged(ctx, q, who, err, models.CertificateID(id))
 	}
 	_, err = inScope(ctx, q, who, row.DomainID, "certificate", id)
 	return row, err

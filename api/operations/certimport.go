@@ -98,7 +98,12 @@ func (i *inventory) add(ctx context.Context, certificate *x509.Certificate) (api
 	}
 	row := i.row(certificate)
 	item.Serial = row.Serial
-	if err := i.bindDevice(ctx, certificate, row, &item); err != nil {
+	err := i.bindDevice(ctx, certificate, row, &item)
+	if err != nil {
+		return item, err
+	}
+	if item.Reason, err = i.tx.WhyPurged(ctx, row); err != nil || item.Reason != "" {
+		item.Device = ""
 		return item, err
 	}
 	added, err := i.tx.InsertImported(row)

@@ -86,6 +86,9 @@ func (o *Operations) CreateDomain(ctx context.Context, who Caller, in api.Domain
 	if _, err := changeDoors(row, doorsChange{in.Operations, in.OnboardingMethods, in.ChannelBinding, in.CMP}); err != nil {
 		return nil, err
 	}
+	if row.Retention, err = models.ParseRetention(in.Retention); err != nil {
+		return nil, err
+	}
 	err = o.write(ctx, func(tx *store.Tx) error {
 		if err := setIssuer(ctx, tx, who, row, in.IssuingCA); err != nil {
 			return err
@@ -99,7 +102,7 @@ func (o *Operations) CreateDomain(ctx context.Context, who Caller, in api.Domain
 		if err := tx.InsertDomain(row); err != nil {
 			return err
 		}
-		event := who.event("domain.created", "domain", string(row.ID), "name", row.Name, "issuing_ca", in.IssuingCA, "preset", row.Preset)
+		event := who.event("domain.created", "domain", string(row.ID), "name", row.Name, "issuing_ca", in.IssuingCA, "preset", row.Preset, "retention", models.FormatRetention(row.Retention))
 		event.DomainID = row.ID
 		return tx.Audit(event)
 	})
@@ -134,6 +137,7 @@ func (o *Operations) ChangeDomain(ctx context.Context, who Caller, name string, 
 		if err := presetChanged(tx, &before, row, &event); err != nil {
 			return err
 		}
+		retentionChanged(&before, row, &event)
 		return tx.Audit(event)
 	})
 	if err != nil {
@@ -185,6 +189,12 @@ func changeDomain(ctx context.Context, tx *store.Tx, who Caller, row *models.Dom
 	if in.Suspended != nil {
 		changed = append(changed, "suspended")
 		row.Suspended = *in.Suspended
+	}
+	if in.Retention != nil {
+		changed = append(changed, "retention")
+		if row.Retention, err = models.ParseRetention(*in.Retention); err != nil {
+			return nil, err
+		}
 	}
 	if in.Approval != (api.PolicyChange{}) {
 		changed = append(changed, "approval")
@@ -298,6 +308,7 @@ func wireDomain(ctx context.Context, names *names, d *models.Domain) (api.Domain
 			Onboarding: wireRule(d.Approval.Onboarding), Enrollment: wireRule(d.Approval.Enrollment), Renewal: wireRule(d.Approval.Renewal),
 		},
 		Operations: d.Doors().Open, OnboardingMethods: admitted(d), ChannelBinding: d.Doors().ChannelBinding, CMP: wireCMP(d.CMP()),
+		Retention: models.FormatRetention(d.Retention),
 		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
 	}, err
 }

@@ -72,6 +72,7 @@ var tales = map[string]tale{
 	"certificate.issued":         {what: "A certificate was issued[, serial number {serial}]."},
 	"certificate.revoked":        {what: "A certificate was revoked[, serial number {serial}]."},
 	"certificate.released":       {what: "A certificate on hold was released[, serial number {serial}]."},
+	"certificate.purged":         {what: "A certificate that expired at {not_after} was removed, after {retention}[, serial number {serial}]."},
 }
 
 // spoken replaces names of the program by words.

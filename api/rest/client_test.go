@@ -110,6 +110,14 @@ func speakTrust(t *testing.T, ctx context.Context, w *world, c *api.Client) {
 	if changed.Approval.Renewal != nil || changed.Approval.Onboarding == nil {
 		t.Errorf("changed domain: %+v", changed)
 	}
+	kept := "90d"
+	if d := done[*api.Domain](t)(c.ChangeDomain(ctx, "c", api.DomainChange{Retention: &kept})); d.Retention != kept {
+		t.Errorf("domain with a retention rule: %+v", d)
+	}
+	if p := done[*api.PurgePreview](t)(c.PreviewPurge(ctx, "c", api.PurgeQuery{Retention: "30d"})); p.Retention != "30d" || p.Before.IsZero() {
+		t.Errorf("preview: %+v", p)
+	}
+	done[*api.Purge](t)(c.PurgeDomain(ctx, "c"))
 	done[*api.Domain](t)(c.FindDomain(ctx, "c"))
 	if n := count(t, c.AllDomains(ctx)); n != 3 {
 		t.Errorf("%d domains", n)

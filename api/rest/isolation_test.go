@@ -71,7 +71,7 @@ var nounKinds = map[string]struct{ name, id string }{
 var filterKinds = map[string]string{
 	"domain": "domain", "device": "device", "request": "request", "subject": "certificate", "serial": "serial",
 	"limit": "", "cursor": "", "state": "", "status": "", "expires_before": "", "action": "", "noun": "", "version": "", "format": "", "origin": "", "group": "", "metadata": "",
-	"actor": "", "since": "", "until": "", "after": "", "seq": "", "hash": "", "fingerprint": "",
+	"actor": "", "since": "", "until": "", "after": "", "seq": "", "hash": "", "fingerprint": "", "retention": "",
 }
 
 // memberKinds says what a member of a body refers to; "" to nothing. Members
@@ -85,7 +85,7 @@ var memberKinds = map[string]string{
 	"state": "", "operations": "", "onboarding_methods": "", "der": "", "idevid_sha256": "", "reason": "", "comment": "", "decision": "", "subject_sha256": "", "role": "", "operator": "", "oidc_subject": "", "match": "",
 	"preset": "", "cursor": "", "channel": "", "profile": "profile", "key_algorithm": "", "sans": "", "life": "", "password": "", "file": "", "bind_devices": "", "certificate": "", "chain": "",
 	"cmp": "", "ra_truststore": "truststore", "confirm_wait": "",
-	"validity": "", "expires_in": "", "overlap": "", "deadline": "", "remind_after": "", "escalate_after": "",
+	"validity": "", "expires_in": "", "overlap": "", "deadline": "", "remind_after": "", "escalate_after": "", "retention": "",
 }
 
 // noReferences are operations that a limited token is refused whatever it

@@ -141,6 +141,26 @@ func declareDomains(s *surface) {
 		func(ctx context.Context, who operations.Caller, r *named[api.DomainChange]) (*api.Domain, error) {
 			return s.ops.ChangeDomain(ctx, who, r.Name, r.Body)
 		})
+	declarePurge(s)
+}
+
+// purgeOf is a domain with what is asked about its purge.
+type purgeOf struct {
+	byName
+	api.PurgeQuery
+}
+
+func declarePurge(s *surface) {
+	route(s, operation{id: "PreviewPurge", method: http.MethodGet, path: "/domains/{name}/purge", permission: auth.ReadCertificates, status: 200,
+		summary: "Say which expired certificates a purge would remove now: how many, and which."},
+		func(ctx context.Context, who operations.Caller, r *purgeOf) (*api.PurgePreview, error) {
+			return s.ops.PreviewPurge(ctx, who, r.Name, r.PurgeQuery)
+		})
+	route(s, operation{id: "PurgeDomain", method: http.MethodPost, path: "/domains/{name}/purge", permission: auth.PurgeCertificates, status: 200,
+		summary: "Remove now what the domain's retention rule does not keep, up to 2000 certificates; more says that there may be more. The server does the same every hour."},
+		func(ctx context.Context, who operations.Caller, r *byName) (*api.Purge, error) {
+			return s.ops.PurgeDomain(ctx, who, r.Name)
+		})
 }
 
 func declarePresets(s *surface) {

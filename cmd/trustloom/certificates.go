@@ -26,7 +26,7 @@ func (c *cli) certificates() *cobra.Command {
 		Example: `  trustloom certificates list --device press-01
   trustloom certificates list --expires-before 30d --status valid
   trustloom certificates revoke 0190a5c2-6d3e-7c4f-9b1a-2f8e7d6c5b4a --reason keyCompromise`,
-	}, c.certificateList(), c.certificateShow(), c.certificatePEM(), c.certificateRevoke(), c.certificateRelease(), c.certificateImport(), c.certificateNote())
+	}, c.certificateList(), c.certificateShow(), c.certificatePEM(), c.certificateRevoke(), c.certificateRelease(), c.certificateImport(), c.certificateNote(), c.certificatePurge())
 }
 
 func (c *cli) certificateList() *cobra.Command {

@@ -105,6 +105,7 @@ func showDomain(w io.Writer, d *api.Domain) {
 		pairs = append(pairs, strings.ToUpper(s.name[:1])+s.name[1:], describeRule(s.rule))
 	}
 	pairs = append(pairs, "Operations", words(d.Operations), "Onboarding methods", words(d.OnboardingMethods), "Channel binding", demanded(d.ChannelBinding), "CMP", describeCMP(d.CMP))
+	pairs = append(pairs, "Expired certificates", retention(d.Retention))
 	details(w, append(pairs, "Note", mark(d.Demo, "for trying things out, not for production"))...)
 }
 
@@ -172,6 +173,7 @@ everything is open but serverkeygen, which makes keys on the server.`,
 	cmd.Flags().StringSliceVar(&in.Profiles, "profiles", nil, "what its devices may ask for (default every shipped profile)")
 	cmd.Flags().StringToStringVar(&in.Aliases, "alias", nil, "a further name for one of them, ALIAS=PROFILE")
 	presetFlag(cmd, &in.Preset, "what limits it (default industrial)")
+	retentionFlag(cmd, &in.Retention)
 	cmd.Flags().BoolVar(&in.Demo, "demo", false, "mark it as made for trying things out")
 	rules.bind(cmd)
 	doors.bind(cmd)
@@ -203,7 +205,7 @@ type domainFlags struct {
 	profiles, truststores       []string
 	noApproval, suspend, resume bool
 	doors                       doorFlags
-	preset                      string
+	preset, retention           string
 }
 
 func (c *cli) domainSet() *cobra.Command {
@@ -221,7 +223,8 @@ people. Nobody counts twice for one request.`,
   trustloom domains set press-shop --operations simpleenroll,simplereenroll,csrattrs --onboarding-methods est-idevid
   trustloom domains set press-shop --channel-binding
   trustloom domains set press-shop --cmp-explicit-confirm --cmp-confirm-wait 2m
-  trustloom domains set press-shop --preset hardened`,
+  trustloom domains set press-shop --preset hardened
+  trustloom domains set press-shop --retention 1y`,
 		Args: named("domain"), ValidArgsFunction: c.domainNames(),
 	}
 	flags := cmd.Flags()
@@ -235,6 +238,7 @@ people. Nobody counts twice for one request.`,
 	flags.BoolVar(&f.suspend, "suspend", false, "refuse every issuance")
 	flags.BoolVar(&f.resume, "resume", false, "issue again")
 	presetFlag(cmd, &f.preset, "limit it by this preset from now on")
+	retentionFlag(cmd, &f.retention)
 	f.rules.bind(cmd)
 	f.doors.bind(cmd)
 	cmd.MarkFlagsMutuallyExclusive("suspend", "resume")
@@ -285,6 +289,9 @@ func (f *domainFlags) change(cmd *cobra.Command) (change api.DomainChange, err e
 	}
 	if cmd.Flags().Changed("preset") {
 		change.Preset = &f.preset
+	}
+	if cmd.Flags().Changed("retention") {
+		change.Retention = &f.retention
 	}
 	if f.suspend || f.resume {
 		change.Suspended = &f.suspend

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"github.com/trustloom/trustloom/models"
 )
@@ -86,11 +87,12 @@ func (tx *Tx) DeleteCA(ca *models.CA) error {
 		{"a CA below it", "SELECT COUNT(*) FROM cas WHERE issuer_id = ?"},
 		{"a domain", "SELECT COUNT(*) FROM domains WHERE issuing_ca_id = ?"},
 		{"a certificate that it issued", "SELECT COUNT(*) FROM (SELECT id FROM certificates WHERE issuer_key_id = ? AND kind <> 'ca' LIMIT 1) AS found"},
+		{"a purged certificate that it issued", "SELECT COUNT(*) FROM (SELECT id FROM tombstones WHERE issuer_key_id = ? LIMIT 1) AS found"},
 		{"a CRL", "SELECT COUNT(*) FROM crls WHERE ca_id = ?"},
 	}
 	for _, use := range uses {
 		subject := string(ca.ID)
-		if use.what == "a certificate that it issued" {
+		if strings.HasSuffix(use.what, "certificate that it issued") {
 			subject = ca.KeyID
 		}
 		var count int64

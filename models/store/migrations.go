@@ -41,6 +41,7 @@ func migrations() []migration {
 		{"2026-11-21 profiles of CAs", profilesOfCAs},
 		{"2026-11-21 blocklists of keys", blocklists},
 		{"2026-11-21 certificates by expiry", certificatesByExpiry},
+		{"2026-11-21 purge", purgeTables},
 		{"2026-11-21 transactions of CMP", cmpTransactions},
 		{"2026-11-21 events of actors", eventsOfActors},
 	}

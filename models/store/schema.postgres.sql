@@ -292,6 +292,7 @@ domains.operations text collate "C"
 domains.truststores text collate "C"
 domains.aliases text collate "C"
 domains.preset text collate "C" not null default 'brownfield'::text
+domains.retention bigint not null default 0
 domains constraint domains_issuing_ca_id_fkey FOREIGN KEY (issuing_ca_id) REFERENCES cas(id)
 domains constraint domains_name_key UNIQUE (name)
 domains constraint domains_pkey PRIMARY KEY (id)
@@ -477,6 +478,33 @@ CREATE UNIQUE INDEX tokens_hash_key ON public.tokens USING btree (hash)
 CREATE UNIQUE INDEX tokens_name_key ON public.tokens USING btree (name)
 CREATE INDEX tokens_operator_id ON public.tokens USING btree (operator_id)
 CREATE UNIQUE INDEX tokens_pkey ON public.tokens USING btree (id)
+tombstones.id text collate "C" not null
+tombstones.request_key text collate "C" not null
+tombstones.request_id text collate "C" not null
+tombstones.kind text collate "C" not null
+tombstones.issuer_ca_id text collate "C" not null
+tombstones.issuer_key_id text collate "C" not null
+tombstones.serial text collate "C" not null
+tombstones.tbs_sha256 text collate "C" not null
+tombstones.fingerprint text collate "C" not null
+tombstones.spki_sha256 text collate "C" not null
+tombstones.domain_id text collate "C" not null
+tombstones.device_id text collate "C" not null
+tombstones.profile_name text collate "C" not null
+tombstones.subject text collate "C" not null
+tombstones.not_after timestamp with time zone not null
+tombstones.predecessor_id text collate "C" not null
+tombstones.revoked_at timestamp with time zone
+tombstones.revoked_reason text collate "C" not null
+tombstones.origin text collate "C" not null
+tombstones.purged_at timestamp with time zone not null
+tombstones constraint tombstones_issuer_key_id_serial_key UNIQUE (issuer_key_id, serial)
+tombstones constraint tombstones_pkey PRIMARY KEY (id)
+tombstones constraint tombstones_request_key_key UNIQUE (request_key)
+CREATE INDEX tombstones_fingerprint ON public.tombstones USING btree (fingerprint)
+CREATE UNIQUE INDEX tombstones_issuer_key_id_serial_key ON public.tombstones USING btree (issuer_key_id, serial)
+CREATE UNIQUE INDEX tombstones_pkey ON public.tombstones USING btree (id)
+CREATE UNIQUE INDEX tombstones_request_key_key ON public.tombstones USING btree (request_key)
 truststore_revocations.truststore_name text collate "C" not null
 truststore_revocations.policy text collate "C" not null
 truststore_revocations.ocsp_url text collate "C" not null

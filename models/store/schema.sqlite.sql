@@ -262,7 +262,7 @@ CREATE TABLE domains (
 	revision INTEGER NOT NULL,
 	created_at DATETIME NOT NULL,
 	updated_at DATETIME NOT NULL
-, operations TEXT, truststores TEXT, aliases TEXT, preset TEXT NOT NULL DEFAULT 'brownfield');
+, operations TEXT, truststores TEXT, aliases TEXT, preset TEXT NOT NULL DEFAULT 'brownfield', retention INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE events (
 	position INTEGER PRIMARY KEY,
 	id TEXT NOT NULL UNIQUE,
@@ -417,6 +417,30 @@ CREATE TABLE tokens (
 	created_at DATETIME NOT NULL
 , session BOOLEAN NOT NULL DEFAULT FALSE);
 CREATE INDEX tokens_operator_id ON tokens (operator_id);
+CREATE TABLE tombstones (
+	id TEXT NOT NULL PRIMARY KEY,
+	request_key TEXT NOT NULL UNIQUE,
+	request_id TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	issuer_ca_id TEXT NOT NULL,
+	issuer_key_id TEXT NOT NULL,
+	serial TEXT NOT NULL,
+	tbs_sha256 TEXT NOT NULL,
+	fingerprint TEXT NOT NULL,
+	spki_sha256 TEXT NOT NULL,
+	domain_id TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	profile_name TEXT NOT NULL,
+	subject TEXT NOT NULL,
+	not_after DATETIME NOT NULL,
+	predecessor_id TEXT NOT NULL,
+	revoked_at DATETIME,
+	revoked_reason TEXT NOT NULL,
+	origin TEXT NOT NULL,
+	purged_at DATETIME NOT NULL,
+	UNIQUE (issuer_key_id, serial)
+);
+CREATE INDEX tombstones_fingerprint ON tombstones (fingerprint);
 CREATE TABLE truststore_revocations (
 	truststore_name TEXT NOT NULL PRIMARY KEY,
 	policy TEXT NOT NULL,

@@ -97,7 +97,7 @@ func TestEveryFieldHasItsColumn(t *testing.T) {
 			s := fixture.Open(t, url(t))
 			for _, row := range []any{&models.CA{}, &models.CRL{}, &models.Domain{}, &models.Profile{}, &models.Truststore{}, &models.Registration{}, &models.QuarantinedIDevID{}, &models.Annotation{}, &models.TruststoreRevocation{}, &models.ForeignCRL{},
 				&models.Device{}, &models.Request{}, &models.Certificate{}, &models.Approval{}, &models.ApprovalDecision{}, &models.Operator{},
-				&models.Token{}, &models.Event{}, &models.OutboxItem{}, &store.Answer{}, &models.AuditBlock{}, &models.AuditHead{}, &models.Delivery{}, &models.SealedKey{}, &models.Blocklist{}, &models.BlockedKey{}} {
+				&models.Token{}, &models.Event{}, &models.OutboxItem{}, &store.Answer{}, &models.AuditBlock{}, &models.AuditHead{}, &models.Delivery{}, &models.SealedKey{}, &models.Blocklist{}, &models.BlockedKey{}, &models.Tombstone{}} {
 				table, want, err := store.Columns(row)
 				if err != nil {
 					t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/audit"
 	"github.com/trustloom/trustloom/models/store"
 	"github.com/trustloom/trustloom/test/fixture"
 	"github.com/trustloom/trustloom/test/fixture/running"
@@ -50,6 +52,13 @@ var corruptions = []corruption{
 	{"the number of a CRL was changed", "I7", "UPDATE crls SET number = number + 1000", "UPDATE crls SET number = number - 1000"},
 	{"an audit event was changed", "I8",
 		"UPDATE events SET actor = actor || 'x' WHERE action = 'certificate.issued'", "UPDATE events SET actor = substr(actor, 1, length(actor) - 1) WHERE action = 'certificate.issued'"},
+	{"nothing is left of a purged certificate", "I1",
+		"CREATE TABLE kept AS SELECT * FROM tombstones; DELETE FROM tombstones", "INSERT INTO tombstones SELECT * FROM kept; DROP TABLE kept"},
+	{"a certificate was removed, not purged", "I1",
+		"UPDATE events SET action = 'certificate.kept' WHERE action = 'certificate.purged'", "UPDATE events SET action = 'certificate.purged' WHERE action = 'certificate.kept'"},
+	{"a serial number was given again after the purge", "I3",
+		"CREATE TABLE kept AS SELECT id, serial FROM tombstones; UPDATE tombstones SET serial = (SELECT serial FROM certificates WHERE certificates.id = " + theCertificate + ")",
+		"UPDATE tombstones SET serial = (SELECT serial FROM kept WHERE kept.id = tombstones.id); DROP TABLE kept"},
 	{"a certificate was moved to another device", "I10",
 		"UPDATE certificates SET device_id = 'x' || device_id WHERE id = " + theCertificate, "UPDATE certificates SET device_id = substr(device_id, 2) WHERE id = " + theCertificate},
 }
@@ -66,6 +75,10 @@ func TestCheckFindsCorruption(t *testing.T) {
 		p.awaitCRL(t)
 		p.checkEverything(t)
 		p.Stop()
+		p.purgeOne(t)
+		if found := p.findings(t); len(found) != 0 {
+			t.Errorf("after a purge: %+v", found)
+		}
 		db := p.open(t)
 		for _, c := range corruptions {
 			t.Run(c.name, func(t *testing.T) {
@@ -81,6 +94,25 @@ func TestCheckFindsCorruption(t *testing.T) {
 			})
 		}
 	})
+}
+
+// purgeOne purges one certificate of the database of a server that is stopped,
+// by a clock that is far ahead.
+func (p *plant) purgeOne(t *testing.T) {
+	t.Helper()
+	key, err := os.ReadFile(filepath.Join(p.Dir, "sealing.key"))
+	p.must(err)
+	s, err := store.Open(t.Context(), store.Config{URL: p.databaseURL(), AuditKey: audit.NewKey(key), Now: func() time.Time { return time.Now().AddDate(2, 0, 0) }})
+	p.must(err)
+	defer func() { _ = s.Close() }()
+	domain, err := s.FindDomainByName(t.Context(), domainName)
+	p.must(err)
+	domain.Retention = models.MinRetention
+	p.must(s.Write(t.Context(), func(tx *store.Tx) error { return tx.SaveDomain(domain) }))
+	done, err := s.Purge(t.Context(), store.PurgeOrder{DomainID: domain.ID, Limit: 1, Event: models.Event{Actor: "system"}})
+	if err != nil || done.Count != 1 {
+		t.Fatalf("purged %+v, %v", done, err)
+	}
 }
 
 // awaitCRL waits until the issuing CA has published its first CRL.

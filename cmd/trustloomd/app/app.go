@@ -83,8 +83,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	go func() { defer close(sealed); a.seal(background) }()
 	swept := make(chan struct{})
 	go func() { defer close(swept); a.sweep(background) }()
+	purged := make(chan struct{})
+	go func() { defer close(purged); a.purge(background) }()
 	err := a.server.Run(ctx)
 	stop()
+	<-purged
 	<-swept
 	<-done
 	<-sealed

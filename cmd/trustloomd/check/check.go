@@ -103,6 +103,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}{
 		{"read the CAs", c.authorities},
 		{"check the certificates", c.certificates},
+		{"check what was purged", c.tombstones},
 		{"check the requests", c.requests},
 		{"check the approvals", c.approvals},
 		{"check the CRLs", c.crls},

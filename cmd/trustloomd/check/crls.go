@@ -69,6 +69,9 @@ func (c *checker) crl(ctx context.Context, row *models.CRL, latest map[string]*x
 func (c *checker) listed(ctx context.Context, subject, keyID string, crl *x509.RevocationList) error {
 	for _, entry := range crl.RevokedCertificateEntries {
 		_, err := c.Store.FindCertificateBySerial(ctx, keyID, pki.SerialHex(entry.SerialNumber))
+		if gone(err) { // or it was, and has been purged
+			_, err = c.Store.FindTombstoneBySerial(ctx, keyID, pki.SerialHex(entry.SerialNumber))
+		}
 		if gone(err) {
 			c.broken(uniqueness, subject, "it revokes serial number %s, which was never issued", pki.SerialHex(entry.SerialNumber))
 		} else if err != nil {

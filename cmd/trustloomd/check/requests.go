@@ -32,6 +32,15 @@ func (c *checker) finished(ctx context.Context, row *models.Request) error {
 		return err
 	}
 	issued := row.State == models.RequestIssued
+	if issued && certificate == nil {
+		stone, err := c.Store.FindTombstoneByRequestKey(ctx, row.Key)
+		if err == nil && stone.ID == row.CertificateID {
+			return nil // it was there, and the retention rule did not keep it
+		}
+		if err != nil && !gone(err) {
+			return err
+		}
+	}
 	switch {
 	case issued && certificate == nil:
 		c.broken(oneEach, subject, "it is issued, but there is no certificate")
