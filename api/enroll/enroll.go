@@ -38,6 +38,9 @@ type Config struct {
 	// Backlog is how many accepted requests may wait for a workflow engine
 	// that is away before new ones are told to come back. Default 1000.
 	Backlog int
+	// DeviceRate is how many different requests a device may begin in a minute;
+	// 0 bounds nothing.
+	DeviceRate int
 	// Guard slows down whoever guesses; nil does not.
 	Guard *auth.Guard
 	// People reports whether a client certificate is one of a person, who is no
@@ -61,6 +64,7 @@ type Door struct {
 	flights  flights
 	waiters  chan struct{}
 	strain   strain
+	rates    rates
 	certs    pki.Cache // of CAs
 	paths    paths     // of certificates of ours
 	crls     crlCache  // of manufacturers

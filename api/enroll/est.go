@@ -141,9 +141,12 @@ func (d *Door) renewing(ctx context.Context, name string, seen *store.Renewal, p
 func (d *Door) fresh(ctx context.Context, s *Submission) (Answer, error) {
 	key := models.RequestKey(s.keyParts())
 	return d.flight(ctx, s, key, func(ctx context.Context) (Answer, error) {
-		cert, err := d.hope(ctx, s, key)
-		if cert != nil {
-			return Answer{Certificate: cert}, nil
+		var cert *models.Certificate
+		err := d.limit(s)
+		if err == nil {
+			if cert, err = d.hope(ctx, s, key); cert != nil {
+				return Answer{Certificate: cert}, nil
+			}
 		}
 		if kind := models.KindOf(err); err != nil && (kind == models.KindUnavailable || kind == models.KindInternal) {
 			return Answer{}, err
@@ -155,6 +158,9 @@ func (d *Door) fresh(ctx context.Context, s *Submission) (Answer, error) {
 		case existing != nil && policy.Closed(s.Who.Device) != "":
 			return Answer{}, models.Errorf(models.KindDenied, "%s", policy.Closed(s.Who.Device))
 		case existing != nil:
+			if models.KindOf(err) != models.KindLimited {
+				d.unlimit(s)
+			}
 			return d.join(ctx, existing)
 		case err != nil: // refused, and not the repetition of what was granted
 			return Answer{}, err

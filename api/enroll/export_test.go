@@ -18,3 +18,6 @@ func (d *Deliveries) Round(ctx context.Context) (stirred bool) {
 		return false
 	}
 }
+
+// SetDeviceRate changes Config.DeviceRate.
+func SetDeviceRate(d *Door, n int) { d.cfg.DeviceRate = n }

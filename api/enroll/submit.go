@@ -89,6 +89,9 @@ func (d *Door) Submit(ctx context.Context, s *Submission) (Answer, error) {
 		if existing != nil {
 			return d.join(ctx, existing)
 		}
+		if err := d.limit(s); err != nil {
+			return Answer{}, err
+		}
 		return d.begin(ctx, s, key)
 	})
 }

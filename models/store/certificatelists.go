@@ -177,7 +177,7 @@ func (w *certificateWalks) few(condition string, args ...any) string {
 
 // ofDevice walks the rows of a device.
 func (w *certificateWalks) ofDevice() string {
-	return "SELECT id, not_after FROM (SELECT id, not_after" + w.between("device_id", "?", w.DeviceID) + w.rest() +
+	return "SELECT id, not_after FROM (SELECT id, not_after" + w.between("device_id", "?", "device_id = ANY(ARRAY[?])", w.DeviceID) + w.rest() +
 		" ORDER BY device_id, not_after, id" + w.end() + ") AS walk"
 }
 
@@ -187,27 +187,29 @@ func (w *certificateWalks) ofState(state models.CertificateState, origin models.
 	// Constants, for the partial indices and because the planner need not guess.
 	condition, made := " AND state = '"+string(state)+"'", "'"+string(origin)+"'"
 	if w.Domains == nil {
-		return "SELECT id, not_after FROM (SELECT id, not_after" + w.between("origin", made) + condition + w.ofKind() +
+		return "SELECT id, not_after FROM (SELECT id, not_after" + w.between("origin", made, "origin = "+made) + condition + w.ofKind() +
 			" ORDER BY origin, not_after, id" + w.end() + ") AS walk"
 	}
 	w.args = append(w.args, jsonOf(w.Domains))
-	walk := func(domain string) string {
-		return w.between("domain_id, origin", domain+", "+made) + condition + w.ofKind() +
-			" ORDER BY domain_id, origin, not_after, id" + w.end()
-	}
+	walk := w.between("domain_id, origin", "d.value, "+made, "domain_id = ANY(ARRAY[d.value]) AND origin = "+made) + condition + w.ofKind() +
+		" ORDER BY domain_id, origin, not_after, id" + w.end()
 	if w.lite {
-		return "SELECT c.id, c.not_after FROM json_each(?) AS d CROSS JOIN certificates AS c ON c.id IN (SELECT id" + walk("d.value") + ")"
+		return "SELECT c.id, c.not_after FROM json_each(?) AS d CROSS JOIN certificates AS c ON c.id IN (SELECT id" + walk + ")"
 	}
-	return `SELECT walk.id, walk.not_after FROM json_array_elements_text(?::json) AS d(value),
-		LATERAL (SELECT id, not_after` + walk(`d.value COLLATE "C"`) + ") AS walk"
+	return "SELECT walk.id, walk.not_after FROM json_array_elements_text(?::json) AS d(value), LATERAL (SELECT id, not_after" + walk + ") AS walk"
 }
 
-// between walks the part of an index that can be on the page. Rows are compared
-// with both ends, and the front of the index is not said to be equal to values:
-// then PostgreSQL cannot think that another index, whose order would do as
-// well, meets enough of them soon.
-func (w *certificateWalks) between(columns, values string, args ...any) string {
+// between walks the part of an index that can be on the page. To SQLite both
+// ends are rows, so that it finds no other index that fits. PostgreSQL stops at
+// an end only if what is before it is equal to something; that it is equal to
+// the one value of an array is nothing by which it would take an index whose
+// order does as well, to meet enough of the rows soon, which it would not.
+func (w *certificateWalks) between(columns, values, equal string, args ...any) string {
 	w.args = append(append(w.args, args...), w.after, w.afterID)
+	if !w.lite {
+		w.args = append(w.args, w.before)
+		return " FROM certificates WHERE " + equal + " AND (not_after, id) > (?, ?) AND not_after < ?"
+	}
 	w.args = append(append(w.args, args...), w.before)
 	return " FROM certificates WHERE (" + columns + ", not_after, id) > (" + values + ", ?, ?) AND (" + columns + ", not_after) < (" + values + ", ?)"
 }

@@ -53,7 +53,7 @@ func (a *App) guard() *auth.Guard {
 	a.metrics.MustRegister(refusals)
 	return auth.NewGuard(auth.GuardConfig{
 		Failures: a.cfg.AuthFailures, Lock: a.cfg.AuthLock, MaxLock: a.cfg.AuthMaxLock, AddressPerMinute: a.cfg.AuthAddressRate,
-		Store: a.store, Now: time.Now, Logger: a.log,
+		Store: a.store, Now: a.now, Logger: a.log,
 		Observe: func(method, outcome string) { refusals.WithLabelValues(method, outcome).Inc() },
 	})
 }

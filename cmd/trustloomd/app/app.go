@@ -59,6 +59,8 @@ type App struct {
 
 	remembered   memory // used by the goroutine that seals only
 	rememberedAt time.Time
+
+	clockError time.Duration // see fault.go
 }
 
 // Run builds the process that cfg describes and serves until ctx ends. It
@@ -67,7 +69,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	ctx, fatal := context.WithCancelCause(ctx)
 	defer fatal(nil)
 	a := &App{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), fatal: fatal}
-	if err := a.open(ctx); err != nil {
+	if err := errors.Join(a.setClock(), a.open(ctx)); err != nil {
 		err = errors.Join(err, a.close())
 		if ctx.Err() == nil {
 			return err
@@ -151,7 +153,7 @@ func (a *App) openDataDir(context.Context) error {
 
 func (a *App) openListeners(context.Context) error {
 	own, err := server.NewTLS(server.TLSConfig{
-		Dir: a.cfg.TLSDir, CertFile: a.cfg.TLSCert, KeyFile: a.cfg.TLSKey, Names: a.cfg.names(), Now: time.Now,
+		Dir: a.cfg.TLSDir, CertFile: a.cfg.TLSCert, KeyFile: a.cfg.TLSKey, Names: a.cfg.names(), Now: a.now,
 	})
 	if err != nil {
 		return err
@@ -170,7 +172,7 @@ func (a *App) openStore(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.store, err = store.Open(ctx, store.Config{URL: a.cfg.DatabaseURL, Now: time.Now, AuditKey: audit.NewKey(sealing)})
+	a.store, err = store.Open(ctx, store.Config{URL: a.cfg.DatabaseURL, Now: a.now, AuditKey: audit.NewKey(sealing)})
 	if err == nil {
 		a.onClose(a.store.Close)
 	}
@@ -256,7 +258,7 @@ func (a *App) openActivities(context.Context) error {
 	}
 	a.acts = activities.New(activities.Config{
 		Store: a.store, Issuer: a.issuer, Builder: pki.NewBuilder(), PublicURL: a.cfg.PublicURL,
-		CRLValidity: validity.Std(), Now: time.Now, Fault: a.fault(), Endings: a.endings, Logger: a.log,
+		CRLValidity: validity.Std(), Now: a.now, Fault: a.fault(), Endings: a.endings, Logger: a.log,
 	})
 	a.stories = workflows.NewClient(a.engine.Client())
 	return nil

@@ -76,6 +76,7 @@ type Config struct {
 	OIDCCA             string
 	SessionLifetime    time.Duration
 	EnrollBacklog      int
+	DeviceRate         int
 
 	AcceptOlderDatabase bool
 	DeliveryLife        time.Duration
@@ -91,6 +92,9 @@ const (
 	RoleAPI    = "api"
 	RoleWorker = "worker"
 )
+
+// maxDeviceRate bounds --device-rate; a device that may do more need not be counted.
+const maxDeviceRate = 1_000_000
 
 // Bind adds the flags to fs; their values go into c.
 func (c *Config) Bind(fs *pflag.FlagSet) {
@@ -125,6 +129,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.EnrollWait, "enroll-wait", 5*time.Second, "how long a device waits for its workflow before it is told to come back")
 	c.bindAccess(fs)
 	fs.BoolVar(&c.AcceptOlderDatabase, "accept-older-database", false, "start although the database was restored to an earlier state")
+	fs.IntVar(&c.DeviceRate, "device-rate", 60, "how many different requests a device may begin in a minute; 0: any number")
 	fs.IntVar(&c.EnrollBacklog, "enroll-backlog", 1000, "how many accepted requests may wait for a workflow engine that is away")
 	fs.DurationVar(&c.DeliveryLife, "delivery-life", models.DeliveryLife, "how long a key that was made for a device can be fetched, 5m to 168h")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
@@ -253,6 +258,9 @@ func (c *Config) check() error {
 	}
 	if host := u.Hostname(); host == "" || net.ParseIP(host).IsUnspecified() {
 		return fmt.Errorf("--public-url is needed: --http-addr %s does not say under which name relying parties reach it", c.HTTPAddr)
+	}
+	if c.DeviceRate < 0 || c.DeviceRate > maxDeviceRate {
+		return fmt.Errorf("--device-rate must be between 0 and %d", maxDeviceRate)
 	}
 	if c.EnrollBacklog < 1 {
 		return fmt.Errorf("--enroll-backlog must be at least 1")

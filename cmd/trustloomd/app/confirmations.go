@@ -20,7 +20,7 @@ const (
 // rehydrateConfirmations starts the stories of certificates that should have
 // been confirmed or revoked before, should the engine have lost them.
 func (a *App) rehydrateConfirmations(ctx context.Context) {
-	overdue, err := a.store.OverdueCMPTransactions(ctx, time.Now().Add(-overdueGrace), rehydrateBatch)
+	overdue, err := a.store.OverdueCMPTransactions(ctx, a.now().Add(-overdueGrace), rehydrateBatch)
 	if err != nil {
 		a.log.Warn("the confirmations cannot be read", "error", err)
 		return
@@ -32,7 +32,7 @@ func (a *App) rehydrateConfirmations(ctx context.Context) {
 		}
 	}
 	err = a.store.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.DestroySpentSecrets(time.Now().Add(-spentGrace))
+		_, err := tx.DestroySpentSecrets(a.now().Add(-spentGrace))
 		return err
 	})
 	if err != nil {

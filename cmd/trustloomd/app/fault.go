@@ -7,6 +7,10 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
+
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/trustloom/trustloom/activities"
 )
@@ -14,6 +18,52 @@ import (
 // freeze before the name of a fault point stops the process there once instead
 // of killing it; whoever continues it sees what a zombie does.
 const freeze = "freeze:"
+
+// The faults that are no points: the process's clock is wrong by a duration, or
+// every workflow task of a story panics, as after the release of a bad version.
+const (
+	wrongClock = "clock:"
+	poison     = "poison"
+)
+
+// now is the process's clock.
+func (a *App) now() time.Time { return time.Now().Add(a.clockError) }
+
+// setClock makes the clock wrong if the tests say so.
+func (a *App) setClock() (err error) {
+	if wrong, found := strings.CutPrefix(a.cfg.Fault, wrongClock); found {
+		a.clockError, err = time.ParseDuration(wrong)
+	}
+	return err
+}
+
+// interceptors are those of the worker for stories.
+func (a *App) interceptors() []interceptor.WorkerInterceptor {
+	list := []interceptor.WorkerInterceptor{&activities.Interceptor{}}
+	if a.cfg.Fault == poison {
+		list = append(list, &poisoned{})
+	}
+	return list
+}
+
+// poisoned makes stories panic.
+type poisoned struct {
+	interceptor.WorkerInterceptorBase
+}
+
+// InterceptWorkflow implements interceptor.WorkerInterceptor.
+func (*poisoned) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	return &poisonedStory{interceptor.WorkflowInboundInterceptorBase{Next: next}}
+}
+
+type poisonedStory struct {
+	interceptor.WorkflowInboundInterceptorBase
+}
+
+// ExecuteWorkflow implements interceptor.WorkflowInboundInterceptor.
+func (*poisonedStory) ExecuteWorkflow(workflow.Context, *interceptor.ExecuteWorkflowInput) (any, error) {
+	panic("this story is poisoned by TRUSTLOOM_FAULT")
+}
 
 // fault returns the hook that kills or freezes this process at the point named
 // in the environment variable TRUSTLOOM_FAULT, for the tests that prove that
@@ -23,7 +73,7 @@ func (a *App) fault() activities.Fault {
 	if a.cfg.Fault == "" {
 		return nil
 	}
-	a.log.Warn("this process kills or freezes itself at a fault point", "point", a.cfg.Fault)
+	a.log.Warn("this process has a fault for tests: it kills or freezes itself at a point, or is wrong", "point", a.cfg.Fault)
 	where, frozen := strings.CutPrefix(a.cfg.Fault, freeze)
 	var once sync.Once
 	return func(point string) {

@@ -31,32 +31,32 @@ func (a *App) interfaces(mounts *server.Config) {
 	guard := a.guard()
 	a.logins.Guard = guard
 	door := enroll.New(enroll.Config{
-		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Endings: a.endings, Wait: a.cfg.EnrollWait, Backlog: a.cfg.EnrollBacklog, Guard: guard, People: a.people.Issued, Now: time.Now,
+		Store: a.store, Issuance: a.acts.Issuance, Stories: a.stories, Endings: a.endings, Wait: a.cfg.EnrollWait, Backlog: a.cfg.EnrollBacklog, DeviceRate: a.cfg.DeviceRate, Guard: guard, People: a.people.Issued, Now: a.now,
 		Fault: a.fault(), Logger: a.log,
 	})
 	a.deliver = enroll.NewDeliveries(enroll.DeliveryConfig{Door: door, Sealer: a.keySealer, Signer: a.signKeys, Life: a.cfg.DeliveryLife})
 	ops := operations.New(operations.Config{
-		Store: a.store, Stories: a.stories, Audit: a.sealer, Deliverer: a.deliver, Now: time.Now, Logger: a.log, PublicURL: a.cfg.PublicURL,
+		Store: a.store, Stories: a.stories, Audit: a.sealer, Deliverer: a.deliver, Now: a.now, Logger: a.log, PublicURL: a.cfg.PublicURL,
 		Keys: a.issuer, Sealer: a.keySealer, KeyStores: slices.Sorted(maps.Keys(a.keys)), People: a.people, Logins: a.logins,
 	})
 	mounts.REST = rest.New(rest.Config{
-		Operations: ops, Authenticator: auth.New(a.store, time.Now).Guarded(guard).Knowing(a.people), Logger: a.log, Now: time.Now, Version: a.cfg.Version,
+		Operations: ops, Authenticator: auth.New(a.store, a.now).Guarded(guard).Knowing(a.people), Logger: a.log, Now: a.now, Version: a.cfg.Version,
 		Enroll: enrollREST(enroll.NewREST(door)),
 	})
 	requestID := func(r *http.Request) string { return r.Header.Get(server.RequestIDHeader) }
 	responder := est.NewResponder(enroll.NewEST(door).Delivering(a.deliver), est.Options{Logger: a.log, RequestID: requestID})
 	mounts.CMP = server.Observe(a.log, a.cmp(door, requestID))
-	mounts.UI = server.Observe(a.log, ui.New(ui.Config{Downloads: ops, Guard: guard, Now: time.Now, Logger: a.log}))
+	mounts.UI = server.Observe(a.log, ui.New(ui.Config{Downloads: ops, Guard: guard, Now: a.now, Logger: a.log}))
 	mounts.EST = server.Observe(a.log, responder)
 	mounts.Enroll = server.Observe(a.log, enroll.NewWeb(door, a.log, requestID))
-	mounts.VA = va.New(va.Config{Store: a.store, Now: time.Now, Logger: a.log})
+	mounts.VA = va.New(va.Config{Store: a.store, Now: a.now, Logger: a.log})
 }
 
 // cmp is the server of CMP. Its nonces are known on every node and after a
 // restart: transactions wait for weeks.
 func (a *App) cmp(door *enroll.Door, requestID func(*http.Request) string) http.Handler {
 	backend := enroll.NewCMP(enroll.CMPConfig{Door: door, Confirmations: a.acts.Confirmations, Protectors: a.acts.Protectors, Deliveries: a.deliver, Sealer: a.keySealer})
-	return cmp.NewResponder(backend, cmp.Options{Logger: a.log, RequestID: requestID, Now: time.Now, NonceKey: a.nonceKey})
+	return cmp.NewResponder(backend, cmp.Options{Logger: a.log, RequestID: requestID, Now: a.now, NonceKey: a.nonceKey})
 }
 
 // enrollREST puts the device's door behind its route.

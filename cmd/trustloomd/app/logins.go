@@ -92,7 +92,7 @@ func (a *App) openLogins(context.Context) error {
 	}
 	cfg := oidc.Config{
 		Issuer: a.cfg.OIDCIssuer, ClientID: a.cfg.OIDCClientID, RedirectURL: a.cfg.OIDCRedirectURL, Scopes: a.cfg.OIDCScopes,
-		NameClaim: a.cfg.OIDCNameClaim, GroupsClaim: a.cfg.OIDCGroupsClaim, Now: time.Now,
+		NameClaim: a.cfg.OIDCNameClaim, GroupsClaim: a.cfg.OIDCGroupsClaim, Now: a.now,
 	}
 	if a.cfg.OIDCClientSecret != "" {
 		secret, err := readBounded(a.cfg.OIDCClientSecret)

@@ -28,7 +28,7 @@ func (a *App) openPeople(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--operator-ca: %w", err)
 	}
-	a.people = &auth.People{Store: a.store, Now: time.Now}
+	a.people = &auth.People{Store: a.store, Now: a.now}
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil || !cert.IsCA {

@@ -62,7 +62,7 @@ func (a *App) within(ctx context.Context, round func(context.Context)) {
 }
 
 func (a *App) keepPromises(ctx context.Context) {
-	due, err := a.store.DuePromises(ctx, time.Now(), relayBatch)
+	due, err := a.store.DuePromises(ctx, a.now(), relayBatch)
 	if err != nil {
 		a.log.Warn("the outbox cannot be read", "error", err)
 		return
@@ -78,7 +78,7 @@ func (a *App) keepPromises(ctx context.Context) {
 				return tx.KeepPromise(item.ID)
 			}
 			wait := min(time.Duration(1<<min(item.Attempts, 8))*time.Second, time.Minute)
-			return tx.PostponePromise(item.ID, time.Now().Add(wait), models.PublicText(err))
+			return tx.PostponePromise(item.ID, a.now().Add(wait), models.PublicText(err))
 		})
 		if err != nil {
 			a.log.Warn("the outbox cannot be written", "error", err)

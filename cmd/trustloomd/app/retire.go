@@ -24,16 +24,16 @@ func (a *App) retireDevice(ctx context.Context, id models.DeviceID) error {
 			return err
 		}
 		event := models.Event{Actor: "system", Details: map[string]string{"device": device.Name, "because": "decommissioned"}}
-		if _, _, err := tx.RevokeOfDevice(id, "cessationOfOperation", models.UTC(time.Now()), event); err != nil {
+		if _, _, err := tx.RevokeOfDevice(id, "cessationOfOperation", models.UTC(a.now()), event); err != nil {
 			return err
 		}
-		if _, err := tx.WithdrawDeliveries(id, models.BecauseDecommissioned, models.UTC(time.Now()), models.Event{Actor: "system"}); err != nil {
+		if _, err := tx.WithdrawDeliveries(id, models.BecauseDecommissioned, models.UTC(a.now()), models.Event{Actor: "system"}); err != nil {
 			return err
 		}
-		waiting, err := tx.InTheMaking(ctx, id, time.Now().Add(-stuckAfter))
+		waiting, err := tx.InTheMaking(ctx, id, a.now().Add(-stuckAfter))
 		if err == nil && waiting > 0 {
 			// What was revoked would be rolled back by an error: it is promised again instead.
-			return tx.Promise(models.OutboxItem{Action: models.OutboxRetireDevice, SubjectID: string(id), NotBefore: time.Now().Add(time.Minute)})
+			return tx.Promise(models.OutboxItem{Action: models.OutboxRetireDevice, SubjectID: string(id), NotBefore: a.now().Add(time.Minute)})
 		}
 		return err
 	})

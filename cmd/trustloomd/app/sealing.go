@@ -39,7 +39,7 @@ func (c *Config) checkAudit() error {
 
 func (a *App) openSealer(key string) {
 	a.sealer = activities.NewSealer(activities.SealerConfig{
-		Store: a.store, Keys: a.keys, KeyStore: a.cfg.AuditKeyStore, KeyName: key, Now: time.Now, Logger: a.log,
+		Store: a.store, Keys: a.keys, KeyStore: a.cfg.AuditKeyStore, KeyName: key, Now: a.now, Logger: a.log,
 	})
 	a.metrics.MustRegister(
 		gauge("trustloom_audit_chain_length", "Audit events in the hash chain.", func() float64 { return float64(a.sealer.State().Tip.Seq) }),

@@ -25,7 +25,7 @@ func (a *App) openWorkers(context.Context) error {
 		return nil
 	}
 	stories := worker.New(a.engine.Client(), workflows.TaskQueue, worker.Options{
-		Interceptors: []interceptor.WorkerInterceptor{&activities.Interceptor{}}, WorkerStopTimeout: stopTimeout,
+		Interceptors: a.interceptors(), WorkerStopTimeout: stopTimeout,
 		OnFatalError: a.workerEnded, LocalActivityWorkerOnly: true, MaxConcurrentWorkflowTaskPollers: 4,
 	})
 	workflows.Register(stories)

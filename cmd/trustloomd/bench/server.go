@@ -48,7 +48,7 @@ func startServer(ctx context.Context, cfg Config, dir, database string) (*server
 		return nil, fmt.Errorf("make the server's log: %w", err)
 	}
 	// A story that takes longer than usual is to be measured, not sent away.
-	args := []string{"serve", "--data-dir", s.dataDir, "--https-addr", s.https, "--http-addr", s.http, "--enroll-wait", "30s"}
+	args := []string{"serve", "--data-dir", s.dataDir, "--https-addr", s.https, "--http-addr", s.http, "--enroll-wait", "30s", "--device-rate", "0"}
 	s.cmd = exec.Command(cfg.Executable, append(args, cfg.ServerFlags...)...)
 	s.cmd.Env = cfg.Environment
 	if database != "" { // by the environment: the list of processes would show the password
