@@ -4,12 +4,16 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/trustloom/trustloom/models"
 )
@@ -191,6 +195,11 @@ func (g *issuances) run(s *Store) {
 		}
 	}()
 	verdict = s.together(batch)
+	if len(batch) > 1 && lockedOut(verdict) {
+		s.apart(batch)
+		batch = nil
+		return
+	}
 	if kind := models.KindOf(verdict); verdict == nil || kind == models.KindUnavailable || len(batch) == 1 {
 		return
 	}
@@ -199,6 +208,30 @@ func (g *issuances) run(s *Store) {
 		err := s.alone(op)
 		batch = batch[1:] // those that are left hear the verdict if this one panics
 		op.done <- err
+	}
+}
+
+// lockedOut reports whether a transaction waited for a row that somebody else
+// has locked until it was told to give up.
+func lockedOut(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "55P03" // lock_not_available
+}
+
+// apart has each issuance stored by itself, all at the same time, and does not
+// wait for that: those that need what is locked keep no other waiting.
+func (s *Store) apart(batch []*issuance) {
+	for _, op := range batch {
+		go func() {
+			err := errUnwound
+			defer func() {
+				if fault := recover(); fault != nil {
+					err = fmt.Errorf("store an issuance: %v", fault)
+				}
+				op.done <- err
+			}()
+			err = s.alone(op)
+		}()
 	}
 }
 

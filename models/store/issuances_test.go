@@ -265,3 +265,34 @@ func TestWhoLeavesMeanwhileHurtsNoOther(t *testing.T) {
 		}
 	})
 }
+
+// TestALockFailsOnlyWhoNeedsIt holds the key of one of three requests, so that
+// PostgreSQL gives up waiting for it.
+func TestALockFailsOnlyWhoNeedsIt(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.Context(), store.Config{URL: fixture.Postgres(t) + "&lock_timeout=1s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	held, release, over := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		over <- s.Write(context.Background(), func(tx *store.Tx) error {
+			_, err := tx.InsertRequest(newRequest("locked"))
+			close(held)
+			<-release
+			return errors.Join(err, errors.New("rolled back"))
+		})
+	}()
+	<-held
+	errs := gathered(s, reserve(s, reservation("a")), reserve(s, reservation("locked")), reserve(s, reservation("z")))
+	close(release)
+	<-over
+	if errs[0] != nil || errs[2] != nil {
+		t.Errorf("the others: %v, %v", errs[0], errs[2])
+	}
+	wantKind(t, errs[1], models.KindUnavailable)
+	wantStored(t, s, "a", models.RequestReserved, 1)
+	wantStored(t, s, "locked", "", 0)
+	wantStored(t, s, "z", models.RequestReserved, 1)
+}
