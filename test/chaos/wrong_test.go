@@ -73,7 +73,7 @@ func TestPoisonedStories(t *testing.T) {
 	p.Start("TRUSTLOOM_FAULT=poison")
 	p.pends(t, waiting)
 	p.must(old.enroll("meanwhile"))
-	if log := p.Log.String(); !strings.Contains(log, "this story is poisoned") {
+	if log := p.Log.String(); !strings.Contains(log, "is not app.antidote") {
 		t.Error("the log does not say what is wrong with the story")
 	}
 	p.Stop()
