@@ -135,18 +135,24 @@ func benchCMPCommand() *cobra.Command {
 		Short: "Measure certificates per second over CMP, next to EST",
 		Long: `Measure what 'bench enroll' measures, and the same over CMP (RFC 9483), so that the column
 rate : EST says what CMP costs:
+  inline enrollment        a device asks for an application certificate over EST with
+                           mutual TLS and one connection that it keeps.
   CMP cr, signed           a device asks for an application certificate, protected with
                            its domain credential, over HTTP and one connection that it
                            keeps; confirmation is implicit, no workflow runs. It is
-                           compared with the inline re-enrollment over EST.
+                           compared with the inline enrollment over EST.
   CMP ir, MAC (workflow)   a device that was registered before gets its first identity,
                            protected with its one-time secret (PasswordBasedMac); each
                            time another device. It is compared with onboarding over EST.
+A secret is good for one first identity and no more, so a MAC always means a workflow.
+The column processor : EST relates the server's time for each certificate; it is steadier
+than the rate where the machine is not quiet.
+
 Requests are made and registered beforehand. The devices verify every answer, on the same
 processors. See 'trustloomd bench enroll --help' for how to read the figures.`,
 		Example: `  trustloomd bench cmp
   trustloomd bench cmp --clients 16 --duration 10s -o json
-  trustloomd bench cmp --lanes reenroll,cmp-cr`,
+  trustloomd bench cmp --lanes enroll,cmp-cr`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, bench.CMPLanes) },
 	}
@@ -163,7 +169,7 @@ func (f *benchFlags) define(cmd *cobra.Command) {
 	fs.StringVar(&f.token, "pkcs11-token", "", "label of the token")
 	fs.StringVar(&f.pinFile, "pkcs11-pin-file", "", "file with the PIN (or TRUSTLOOM_PKCS11_PIN in the environment)")
 	fs.IntSliceVar(&f.Clients, "clients", []int{1, 16, 64}, "numbers of clients to measure with")
-	fs.StringSliceVar(&f.lanes, "lanes", nil, "which to measure: reenroll, onboard, cmp-cr, cmp-ir, empty-workflow (default what the command is about)")
+	fs.StringSliceVar(&f.lanes, "lanes", nil, "which to measure: reenroll, enroll, onboard, cmp-cr, cmp-ir, empty-workflow (default what the command is about)")
 	fs.IntVar(&f.Fill, "fill", 0, "store so many certificates, and measure the inline lane before and after")
 	fs.StringVar(&f.Profile, "cpu-profile", "", "write the server's profile of the whole run to this file, for go tool pprof")
 	fs.DurationVar(&f.Duration, "duration", 5*time.Second, "how long each figure is measured")

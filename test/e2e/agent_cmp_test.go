@@ -128,7 +128,7 @@ func TestBenchCMP(t *testing.T) {
 			compared++
 		}
 	}
-	if len(report.Figures) != 4 || compared != 2 {
+	if len(report.Figures) != 5 || compared != 2 {
 		t.Errorf("%+v", report)
 	}
 }

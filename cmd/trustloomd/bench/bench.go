@@ -194,6 +194,7 @@ func (b *bench) schema(ctx context.Context) error {
 func (b *bench) figures(ctx context.Context) error {
 	prepare := map[Lane]func(context.Context, int, int) (operation, error){
 		LaneReenroll: b.plant.reenrollments, LaneOnboard: b.plant.onboardings, LaneEmptyWorkflow: b.engine.workflows,
+		LaneEnroll:  b.plant.enrollments,
 		LaneCMPCert: b.plant.certifications, LaneCMPInit: b.plant.initializations,
 	}
 	wanted := b.cfg.Lanes

@@ -17,8 +17,8 @@ import (
 	"github.com/trustloom/trustloom/models"
 )
 
-// cmpProfile is the profile of the certificates that devices ask for.
-const cmpProfile = "tls_client"
+// applicationProfile is the profile of the certificates that devices ask for.
+const applicationProfile = "tls_client"
 
 // certifications prepares requests (cr) of devices for application
 // certificates, signed with their domain credentials and to be confirmed
@@ -34,7 +34,7 @@ func (p *plant) certifications(ctx context.Context, clients, each int) (operatio
 			return nil, fmt.Errorf("get the CA certificates: %w", err)
 		}
 		cfg := p.cmp
-		cfg.Label.Profile, cfg.Trust = cmpProfile, trust
+		cfg.Label.Profile, cfg.Trust = applicationProfile, trust
 		cfg.Signer, cfg.Chain = p.devices[i].key, []*x509.Certificate{p.devices[i].credential}
 		if p.devices[i].cmp, err = cmp.NewClient(cfg); err != nil {
 			return nil, err

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -56,6 +55,8 @@ type device struct {
 	key        *ecdsa.PrivateKey
 	est        *est.Client
 	cmp        *cmp.Client // once it is measured
+
+	application *est.Client // for application certificates, once they are measured
 }
 
 // newPlant makes a root, an issuing CA and a domain, and onboards devices.
@@ -175,38 +176,6 @@ func (p *plant) onboard(ctx context.Context) (*device, error) {
 	return d, err
 }
 
-// reenrollments prepares renewals of the devices' domain credentials, each for
-// a new key.
-func (p *plant) reenrollments(ctx context.Context, clients, each int) (operation, error) {
-	requests := make([][][]byte, clients)
-	all, ctx := errgroup.WithContext(ctx)
-	all.SetLimit(runtime.NumCPU())
-	for i := range clients {
-		all.Go(func() (err error) {
-			c := p.devices[i].credential
-			wish := &x509.CertificateRequest{
-				RawSubject: c.RawSubject, DNSNames: c.DNSNames, IPAddresses: c.IPAddresses, URIs: c.URIs, EmailAddresses: c.EmailAddresses,
-			}
-			requests[i] = make([][]byte, each)
-			for j := range requests[i] {
-				if requests[i][j], _, err = newRequest(wish); err != nil || ctx.Err() != nil {
-					return errors.Join(err, ctx.Err())
-				}
-			}
-			return nil
-		})
-	}
-	return func(ctx context.Context, client int) error {
-		if len(requests[client]) == 0 {
-			return errExhausted
-		}
-		csr := requests[client][0]
-		requests[client] = requests[client][1:]
-		_, err := enrolled(p.devices[client].est.SimpleReenroll(ctx, csr))
-		return err
-	}, all.Wait()
-}
-
 // onboardings prepares devices that want to be onboarded, each client's over
 // one connection.
 func (p *plant) onboardings(ctx context.Context, clients, each int) (operation, error) {
@@ -244,6 +213,9 @@ func (p *plant) close() error {
 		d.est.Close()
 		if d.cmp != nil {
 			d.cmp.Close()
+		}
+		if d.application != nil {
+			d.application.Close()
 		}
 	}
 	for _, door := range p.doors {

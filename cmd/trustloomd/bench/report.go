@@ -68,6 +68,7 @@ type Lane string
 const (
 	LaneReenroll      Lane = "reenroll"       // inline: renewals of domain credentials
 	LaneOnboard       Lane = "onboard"        // through the workflow: first identities of new devices
+	LaneEnroll        Lane = "enroll"         // inline: application certificates
 	LaneCMPCert       Lane = "cmp-cr"         // inline: application certificates over CMP, signed with the domain credential
 	LaneCMPInit       Lane = "cmp-ir"         // through the workflow: first identities over CMP, with the one-time secret
 	LaneEmptyWorkflow Lane = "empty-workflow" // a workflow that does nothing, started and waited for: a reference
@@ -96,6 +97,7 @@ type Ratios struct {
 	Inserts           []float64 `json:"per_second_to_durable_inserts"` // with 1 and with 16 connections
 	EmptyWorkflow     float64   `json:"per_second_to_empty_workflow,omitempty"`
 	EST               float64   `json:"per_second_to_est,omitempty"` // of CMP, to the same lane of EST
+	ESTProcessor      float64   `json:"server_processor_to_est,omitempty"`
 }
 
 // Memory is the resident sets of the processes, in MiB.
@@ -121,12 +123,12 @@ func newFigure(lane Lane, clients int, seen sample, used usage) Figure {
 
 // finish computes the ratios.
 func (r *Report) finish() {
-	seen := map[Lane]map[int]float64{}
+	seen := map[Lane]map[int]Figure{}
 	for _, f := range r.Figures {
 		if seen[f.Lane] == nil {
-			seen[f.Lane] = map[int]float64{}
+			seen[f.Lane] = map[int]Figure{}
 		}
-		seen[f.Lane][f.Clients] = f.PerSecond
+		seen[f.Lane][f.Clients] = f
 	}
 	r.relate(r.Figures, seen)
 	if r.Fill != nil {
@@ -137,7 +139,7 @@ func (r *Report) finish() {
 
 // relate computes the ratios of figures to the references, and to what other
 // lanes did with the same number of clients.
-func (r *Report) relate(figures []Figure, seen map[Lane]map[int]float64) {
+func (r *Report) relate(figures []Figure, seen map[Lane]map[int]Figure) {
 	for i := range figures {
 		f := &figures[i]
 		f.Ratios = Ratios{
@@ -149,13 +151,17 @@ func (r *Report) relate(figures []Figure, seen map[Lane]map[int]float64) {
 		}
 		switch f.Lane {
 		case LaneOnboard:
-			f.Ratios.EmptyWorkflow = per(f.PerSecond, seen[LaneEmptyWorkflow][f.Clients])
+			f.Ratios.EmptyWorkflow = per(f.PerSecond, seen[LaneEmptyWorkflow][f.Clients].PerSecond)
 		case LaneCMPCert:
-			f.Ratios.EST = per(f.PerSecond, seen[LaneReenroll][f.Clients])
+			f.Ratios.toEST(f, seen[LaneEnroll][f.Clients])
 		case LaneCMPInit:
-			f.Ratios.EST = per(f.PerSecond, seen[LaneOnboard][f.Clients])
+			f.Ratios.toEST(f, seen[LaneOnboard][f.Clients])
 		}
 	}
+}
+
+func (r *Ratios) toEST(of *Figure, est Figure) {
+	r.EST, r.ESTProcessor = per(of.PerSecond, est.PerSecond), per(of.Server, est.Server)
 }
 
 // per is a quotient, and 0 of nothing.
