@@ -21,8 +21,8 @@ var noKey = append([]byte{0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 
 // ParseKeylessTemplate checks, like ParseTemplate, a CertTemplate whose key the
 // CA is to make (RFC 9483 §4.1.6): it has no public key, or an empty one that
 // says which kind of key is wanted. The result has neither a public key nor
-// SPKISHA256; KeyAlgorithm is the kind that is wanted, empty if any will do,
-// and also for RSA, whose size is not said here.
+// SPKISHA256; KeyAlgorithm is the kind that is wanted, empty if any will do. The
+// size of an RSA key cannot be said here: it is 3072, which every preset admits.
 func ParseKeylessTemplate(template []byte) (*CSR, error) {
 	if len(template) > MaxCSR {
 		return nil, invalid("the certificate template is larger than %d KiB", MaxCSR>>10)
@@ -79,7 +79,7 @@ func wantedAlgorithm(key cryptobyte.String) (models.KeyAlgorithm, error) {
 	}
 	switch {
 	case oid.Equal(oidRSAEncryption):
-		return "", nil
+		return models.RSA3072, nil
 	case oid.Equal(oidECPublicKey) && algorithm.ReadASN1ObjectIdentifier(&curve):
 		for name, known := range wantedCurves {
 			if curve.Equal(known) {

@@ -22,7 +22,7 @@ func TestATemplateMayLeaveTheKeyToTheCA(t *testing.T) {
 		"nothing":                        {"", "", 0},
 		"P-256":                          {subject + "a618" + "301306072a8648ce3d020106082a8648ce3d030107" + "030100", models.ECP256, 0},
 		"Ed25519":                        {"a60a" + "300506032b6570" + "030100", models.Ed25519, 0},
-		"RSA":                            {"a612" + "300d06092a864886f70d0101010500" + "030100", "", 0},
+		"RSA":                            {"a612" + "300d06092a864886f70d0101010500" + "030100", models.RSA3072, 0},
 		"a curve that is not made":       {"a615" + "301006072a8648ce3d020106052b8104000a" + "030100", "", models.KindInvalid},
 		"a key that is there":            {"a60b" + "300506032b6570" + "03020041", "", models.KindInvalid},
 		"a serial number":                {"810101" + subject, "", models.KindInvalid},
