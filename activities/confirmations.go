@@ -49,6 +49,9 @@ func (c *Confirmations) ReadConfirmation(ctx context.Context, in ConfirmationInp
 // unconfirmed is why a certificate is revoked that its client did not take.
 const unconfirmed models.RevocationReason = "cessationOfOperation"
 
+// onHold is the revocation that might be taken back.
+const onHold models.RevocationReason = "certificateHold"
+
 // ExpireConfirmation revokes the certificate of a request unless it was
 // confirmed, or its wait has not passed. A certificate that a crash left
 // reserved is finished first: a signature may exist.
@@ -138,17 +141,17 @@ func (c *Confirmations) end(ctx context.Context, tx *store.Tx, t *models.CMPTran
 	if state == models.CMPConfirmed || req.State != models.RequestIssued {
 		return nil
 	}
-	return c.takeBack(ctx, tx, req, event)
+	return c.takeBack(ctx, tx, t, req, event)
 }
 
-// takeBack revokes the certificate of req unless it is revoked already, and
+// takeBack revokes the certificate of req unless it is revoked for good, and
 // sets a device that was onboarded with it back, so that it can try again.
-func (c *Confirmations) takeBack(ctx context.Context, tx *store.Tx, req *models.Request, event models.Event) error {
+func (c *Confirmations) takeBack(ctx context.Context, tx *store.Tx, t *models.CMPTransaction, req *models.Request, event models.Event) error {
 	cert, err := tx.FindCertificate(ctx, req.CertificateID)
 	if err != nil {
 		return err
 	}
-	if cert.State == models.CertificateIssued {
+	if cert.State == models.CertificateIssued || cert.RevokedReason == onHold {
 		if err := tx.RevokeCertificate(cert.ID, unconfirmed, models.UTC(c.cfg.Now())); err != nil {
 			return err
 		}
@@ -165,11 +168,23 @@ func (c *Confirmations) takeBack(ctx context.Context, tx *store.Tx, req *models.
 		return nil
 	}
 	device, err := tx.FindDevice(ctx, req.DeviceID)
-	if err != nil || device.State != models.DeviceOnboarded {
+	if err != nil || !onboardedIn(t, device) {
 		return err
 	}
-	device.State, device.OnboardedAt = models.DeviceRegistered, nil
+	if device.OnboardedAt = nil; device.State == models.DeviceOnboarded { // a suspended one stays so
+		device.State = models.DeviceRegistered
+	}
 	return tx.SaveDevice(device)
+}
+
+// onboardedIn reports whether the identity that a device has is that of a
+// transaction, whose wait began when deliver onboarded it. It may have been
+// armed and onboarded again since.
+func onboardedIn(t *models.CMPTransaction, device *models.Device) bool {
+	if device.State != models.DeviceOnboarded && device.State != models.DeviceSuspended || device.OnboardedAt == nil || t.Deadline == nil {
+		return false
+	}
+	return device.OnboardedAt.Sub(t.Deadline.Add(-t.ConfirmWait.Std())).Abs() < time.Second
 }
 
 // expectConfirmation begins the wait for the confirmation of a request by CMP

@@ -179,7 +179,8 @@ func deliver(ctx context.Context, tx *store.Tx, req *models.Request, cfg Config)
 	if err := tx.KeepPromise(models.StartPromise(req.ID)); err != nil { // to start the story, which is at its end
 		return err
 	}
-	if err := expectConfirmation(ctx, tx, req, cfg.Now()); err != nil {
+	now := cfg.Now().UTC()
+	if err := expectConfirmation(ctx, tx, req, now); err != nil {
 		return err
 	}
 	if req.Kind != models.KindOnboarding {
@@ -189,7 +190,6 @@ func deliver(ctx context.Context, tx *store.Tx, req *models.Request, cfg Config)
 	if err != nil {
 		return err
 	}
-	now := cfg.Now().UTC()
 	switch device.State {
 	case models.DeviceOnboarding:
 		device.State, device.OnboardedAt = models.DeviceOnboarded, &now

@@ -13,6 +13,7 @@ import (
 	"github.com/trustloom/trustloom/activities"
 	"github.com/trustloom/trustloom/integrations/cmp"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/policy"
 	"github.com/trustloom/trustloom/models/store"
 )
 
@@ -61,7 +62,9 @@ func (c *CMP) Enroll(ctx context.Context, in *cmp.Enrollment) (cmp.Outcome, erro
 		return cmp.Outcome{}, err
 	}
 	if !in.Implicit || domain.CMP().ExplicitConfirm || in.Proof == cmp.ProofEncrypted {
-		s.Alongside = c.toBeConfirmed(domain)
+		s.Alongside = c.toBeConfirmed(domain) // KindConflict if the transaction was a revocation
+	} else if err := c.revokedNothing(ctx, domain, in.Transaction.ID); err != nil {
+		return cmp.Outcome{}, err
 	}
 	if in.Generate {
 		if err := c.generate(ctx, s); err != nil {
@@ -78,7 +81,7 @@ func (c *CMP) Enroll(ctx context.Context, in *cmp.Enrollment) (cmp.Outcome, erro
 	if !in.Generate && answer.Certificate.SPKISHA256 != s.CSR.SPKISHA256 { // another request came first, at the same moment
 		return cmp.Outcome{}, errTransaction
 	}
-	out, err := c.outcome(ctx, answer.Certificate, who)
+	out, err := c.outcome(ctx, answer, who)
 	if err == nil && in.Generate {
 		err = c.handOver(ctx, answer.Certificate, who, in.Peer, &out)
 	}
@@ -93,6 +96,19 @@ var cmpOperations = map[cmp.Operation]models.DeviceOperation{
 // badTemplate refuses what a template asks for.
 func badTemplate(format string, args ...any) error {
 	return cmp.WithFailInfo(models.Errorf(models.KindInvalid, format, args...), cmp.FailBadCertTemplate)
+}
+
+// revokedNothing refuses the identifier of a transaction that was a revocation,
+// of which there is no request.
+func (c *CMP) revokedNothing(ctx context.Context, domain *models.Domain, transaction []byte) error {
+	t, err := c.door.cfg.Store.FindCMPTransaction(ctx, models.TransactionKey(domain.ID, transactionText(transaction)))
+	switch {
+	case models.KindOf(err) == models.KindNotFound:
+		return nil
+	case err == nil && t.State == models.CMPRevoked:
+		return errTransaction
+	}
+	return err
 }
 
 // transactionText is how a transactionID is written in request keys.
@@ -119,7 +135,8 @@ func (c *CMP) toBeConfirmed(domain *models.Domain) func(*store.Tx, *models.Reque
 }
 
 // outcome is what a sender is told about the certificate of its request.
-func (c *CMP) outcome(ctx context.Context, row *models.Certificate, who *party) (cmp.Outcome, error) {
+func (c *CMP) outcome(ctx context.Context, answer Answer, who *party) (cmp.Outcome, error) {
+	row := answer.Certificate
 	cert, err := x509.ParseCertificate(row.DER)
 	if err != nil {
 		return cmp.Outcome{}, fmt.Errorf("parse certificate %s: %w", row.ID, err)
@@ -131,6 +148,9 @@ func (c *CMP) outcome(ctx context.Context, row *models.Certificate, who *party) 
 	out := cmp.Outcome{Certificate: cert, Chain: above.certs, Implicit: true}
 	if who.mac {
 		out.CAPubs = above.certs[len(above.certs)-1:]
+	}
+	if answer.New {
+		return out, nil
 	}
 	t, err := c.door.cfg.Store.FindCMPTransaction(ctx, row.RequestKey)
 	if models.KindOf(err) == models.KindNotFound {
@@ -168,15 +188,33 @@ func (c *CMP) Poll(ctx context.Context, label cmp.Label, transaction []byte, sen
 	if err != nil {
 		return cmp.Outcome{}, err
 	}
+	if err := c.stillOpen(ctx, who, req); err != nil {
+		return cmp.Outcome{}, err
+	}
 	answer, err := c.door.answer(ctx, req)
 	if err != nil || answer.Certificate == nil {
 		return cmp.Outcome{RetryAfter: answer.RetryAfter}, err
 	}
-	out, err := c.outcome(ctx, answer.Certificate, who)
+	out, err := c.outcome(ctx, answer, who)
 	if err == nil && req.Protocol == models.ProtocolCMPKeyGen {
 		err = c.handOver(ctx, answer.Certificate, who, peer, &out)
 	}
 	return out, err
+}
+
+// stillOpen refuses the device of a request that is suspended or decommissioned,
+// as a repetition of the request would be.
+func (c *CMP) stillOpen(ctx context.Context, who *party, req *models.Request) (err error) {
+	device := who.identity.Device
+	if who.ra != nil {
+		if device, err = c.door.cfg.Store.FindDevice(ctx, req.DeviceID); err != nil {
+			return err
+		}
+	}
+	if closed := policy.Closed(device); closed != "" {
+		return models.Errorf(models.KindDenied, "%s", closed)
+	}
+	return nil
 }
 
 // begun finds the request of a transaction that a sender began.

@@ -169,6 +169,13 @@ func (c *CMP) handOver(ctx context.Context, row *models.Certificate, who *party,
 	if c.cfg.Deliveries == nil {
 		return models.Errorf(models.KindUnavailable, "keys are not handed over by this process")
 	}
+	req, err := c.door.cfg.Store.FindRequest(ctx, row.RequestID)
+	if err != nil {
+		return err
+	}
+	if !who.sent(req) { // another sender's came first, at the same moment
+		return errTransaction
+	}
 	delivery, err := c.door.cfg.Store.FindDeliveryByRequest(ctx, row.RequestID)
 	if err != nil {
 		return err

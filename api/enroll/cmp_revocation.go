@@ -22,7 +22,7 @@ const removeFromCRL = 8
 // domain, and only it ends a hold: that may be the operator's word against the
 // device.
 func (c *CMP) Revoke(ctx context.Context, in *cmp.Revocation) error {
-	domain, who, err := c.sender(in.Label, in.Sender)
+	domain, who, err := c.revoker(in.Label, in.Sender)
 	if err != nil {
 		return err
 	}

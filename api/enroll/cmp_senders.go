@@ -53,8 +53,18 @@ func (p *party) sent(req *models.Request) bool {
 }
 
 // sender returns the domain of a label and the party that was authenticated for
-// it.
+// it. One whose certificate is revoked is refused: all that it may do is to
+// repeat the revocation.
 func (c *CMP) sender(label cmp.Label, sender cmp.Sender) (*models.Domain, *party, error) {
+	domain, who, err := c.revoker(label, sender)
+	if err == nil && who.revoking != "" {
+		err = cmp.WithFailInfo(models.Errorf(models.KindUnauthenticated, "the client certificate is revoked"), cmp.FailCertRevoked)
+	}
+	return domain, who, err
+}
+
+// revoker is sender for rr, whose answer may have been lost.
+func (c *CMP) revoker(label cmp.Label, sender cmp.Sender) (*models.Domain, *party, error) {
 	who, ok := sender.Value.(*party)
 	if !ok || who.domain.Name != label.Domain {
 		return nil, nil, models.Errorf(models.KindUnauthenticated, "the sender is not authenticated for domain %q", label.Domain)
@@ -222,6 +232,9 @@ func (c *CMP) signer(ctx context.Context, domain *models.Domain, transaction []b
 	if slices.ContainsFunc(chain[0].UnknownExtKeyUsage, oidRA.Equal) && domain.CMP().RATruststore != "" {
 		if known && held.Certificate.State != models.CertificateIssued {
 			return Identity{}, models.Errorf(models.KindUnauthenticated, "the certificate of the registration authority is revoked")
+		}
+		if known && held.Device != nil && policy.Closed(held.Device) != "" {
+			return Identity{}, models.Errorf(models.KindDenied, "the registration authority is closed: %s", policy.Closed(held.Device))
 		}
 		who.ra = chain[0]
 		return Identity{Method: models.AuthRA, Subject: fingerprint(chain[0])}, c.authority(ctx, domain, chain)

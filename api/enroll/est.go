@@ -145,7 +145,7 @@ func (d *Door) fresh(ctx context.Context, s *Submission) (Answer, error) {
 		err := d.limit(s)
 		if err == nil {
 			if cert, err = d.hope(ctx, s, key); cert != nil {
-				return Answer{Certificate: cert}, nil
+				return Answer{Certificate: cert, New: true}, nil
 			}
 		}
 		if kind := models.KindOf(err); err != nil && (kind == models.KindUnavailable || kind == models.KindInternal) {

@@ -55,6 +55,7 @@ func (s *Submission) digest() string {
 type Answer struct {
 	Certificate *models.Certificate
 	RetryAfter  time.Duration
+	New         bool // issued at this moment, with nothing stored alongside
 }
 
 // secretReplay is how long after its request has ended a one-time secret is
