@@ -193,6 +193,24 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// TestCMPWithSecretAndPKCS10 onboards a device that has a PKCS #10 request and
+// a secret, and wants to know the CAs first.
+func TestCMPWithSecretAndPKCS10(t *testing.T) {
+	p := newPlant(t, start(t), models.StoreSoftware)
+	d := p.registerCMP(t, "press-03", models.CMPSecret)
+	// Asking what there is does not use the secret up.
+	if out, err := d.cmp("genm", "", append(d.bySecret(), "-infotype", "caCerts")...); err != nil || !strings.Contains(out, "id-it-caCerts") {
+		t.Errorf("genm: %v\n%s", err, out)
+	}
+	d.newKey("domain")
+	d.openssl("req", "-new", "-key", "domain.key", "-subj", "/CN="+d.name, "-out", "domain.csr")
+	d.gets("domain", "p10cr", "", append(d.bySecret(), "-csr", "domain.csr")...)
+	if device := must(p.api.FindDevice(background(), d.name))(t); device.State != models.DeviceOnboarded {
+		t.Errorf("the device is %s", device.State)
+	}
+	d.refusedCMP("badMessageCheck", "genm", "", append(d.bySecret(), "-infotype", "caCerts")...)
+}
+
 // TestCMPRevokesWhatNobodyConfirms has the timer of the story run out.
 func TestCMPRevokesWhatNobodyConfirms(t *testing.T) {
 	p := newPlant(t, start(t), models.StoreSoftware)
@@ -242,4 +260,38 @@ func TestCMPWithIDevIDAndRA(t *testing.T) {
 		t.Errorf("the device is %s", device.State)
 	}
 	d.refusedCMP("raVerified", "cr", "/tls_client", slices.Concat(signed("second.pem", "second.key", "-untrusted", "issuing.pem", "-popo", "0"), d.newKey("third"))...)
+	ra := signed("ra.pem", "ra.key", "-untrusted", "issuing.pem")
+	asksForAnother(t, d, ra)
+	d.refusedCMP("", "rr", "", append(ra, "-oldcert", "ra.pem")...)
+
+	d.manufacture("other", "SN-2")
+	d.refusedCMP("signerNotTrusted", "ir", "", slices.Concat(signed("other-chain.pem", "other.key"), d.newKey("stranger"))...)
+	if out, err := d.cmp("genm", "", append(signed("first.pem", "first.key", "-untrusted", "issuing.pem"), "-infotype", "caCerts")...); err != nil || !strings.Contains(out, "id-it-caCerts") {
+		t.Errorf("genm: %v\n%s", err, out)
+	}
+	if out, err := d.cmp("rr", "", append(signed("first.pem", "first.key", "-untrusted", "issuing.pem"), "-oldcert", "first.pem", "-revreason", "4")...); err != nil {
+		t.Errorf("a device that an IDevID brought revokes its certificate: %v\n%s", err, out)
+	}
+}
+
+// asksForAnother has a registration authority do all it may for a device that
+// it has onboarded, and not what it may not.
+func asksForAnother(t *testing.T, d *device, ra []string) {
+	t.Helper()
+	d.gets("app", "cr", "/tls_client", slices.Concat(ra, d.newKey("app"), []string{"-implicit_confirm", "-popo", "0"})...)
+	d.newKey("p10")
+	d.openssl("req", "-new", "-key", "p10.key", "-subj", "/CN="+d.name, "-out", "p10.csr")
+	d.gets("p10", "p10cr", "/tls_client/pkcs10", slices.Concat(ra, []string{"-csr", "p10.csr"})...)
+	d.refusedCMP("", "kur", "", slices.Concat(ra, d.newKey("stolen")[:2], []string{"-oldcert", "app.pem"})...)
+	if out, err := d.cmp("genm", "/getcacerts", append(ra, "-infotype", "caCerts")...); err != nil || !strings.Contains(out, "id-it-caCerts") {
+		t.Errorf("genm: %v\n%s", err, out)
+	}
+	for _, step := range []struct{ reason, status string }{{"6", "revoked"}, {"8", "valid"}, {"10", "revoked"}} {
+		if out, err := d.cmp("rr", "/revocation", append(ra, "-oldcert", "app.pem", "-revreason", step.reason)...); err != nil {
+			t.Fatalf("rr %s: %v\n%s", step.reason, err, out)
+		}
+		if c := d.certificate("app"); c.Status != step.status {
+			t.Errorf("after rr %s the certificate is %s (%s)", step.reason, c.Status, c.RevocationReason)
+		}
+	}
 }
