@@ -17,7 +17,8 @@ func TestTheSwitchesOfADomain(t *testing.T) {
 	plants(t, func(t *testing.T, p *fixture.Plant) {
 		ctx := t.Context()
 		made := ok[*api.Domain](t)(p.Ops.CreateDomain(ctx, p.Boss, api.DomainCreation{Name: "paint-shop", IssuingCA: p.Alpha.CA}))
-		want := []models.DeviceOperation{models.OpSimpleEnroll, models.OpSimpleReenroll, models.OpCSRAttrs, models.OpRESTEnroll}
+		want := []models.DeviceOperation{models.OpSimpleEnroll, models.OpSimpleReenroll, models.OpCSRAttrs, models.OpRESTEnroll,
+			models.OpCMPInit, models.OpCMPCert, models.OpCMPKeyUpdate, models.OpCMPPKCS10, models.OpCMPRevoke, models.OpCMPSupport}
 		if diff := cmp.Diff(want, made.Operations); diff != "" || made.ChannelBinding {
 			t.Errorf("a new domain offers (-want +got):\n%s", diff)
 		}
