@@ -42,11 +42,13 @@ var (
 // of the same transaction, gets the same certificate. In the end what was
 // confirmed is there, and what was not is revoked.
 func TestCMPKilledAtFaultPoints(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, tt := range []struct {
 		database string
 		requests []string // the fault points of ir, cr, kur
 	}{{"sqlite", faults}, {"postgres", []string{activities.FaultAfterSign}}} {
 		t.Run(tt.database, func(t *testing.T) {
+			t.Parallel()
 			c := newCrashing(t, newPlant(t, start(t, database(t, tt.database)...), models.StoreSoftware))
 			for _, point := range confirms {
 				t.Run("certConf "+point, c.certConf(point))

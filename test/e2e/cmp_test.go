@@ -138,6 +138,7 @@ func revokesByCMP(t *testing.T, p *plant, d *device) {
 // TestCMPWaitsForPeopleOverARestart polls through an approval of two steps with
 // a restart of the server in the middle.
 func TestCMPWaitsForPeopleOverARestart(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t, start(t), models.StoreSoftware)
 	p.requireApproval(t, twoSteps)
 	alice, bob := p.approver(t, "alice"), p.approver(t, "bob")
@@ -196,6 +197,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // TestCMPWithSecretAndPKCS10 onboards a device that has a PKCS #10 request and
 // a secret, and wants to know the CAs first.
 func TestCMPWithSecretAndPKCS10(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t, start(t), models.StoreSoftware)
 	d := p.registerCMP(t, "press-03", models.CMPSecret)
 	// Asking what there is does not use the secret up.
@@ -213,6 +215,7 @@ func TestCMPWithSecretAndPKCS10(t *testing.T) {
 
 // TestCMPRevokesWhatNobodyConfirms has the timer of the story run out.
 func TestCMPRevokesWhatNobodyConfirms(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t, start(t), models.StoreSoftware)
 	wait := models.Duration(5 * time.Second)
 	explicit := false
@@ -233,6 +236,7 @@ func TestCMPRevokesWhatNobodyConfirms(t *testing.T) {
 // TestCMPWithIDevID lets a device register itself, and a registration authority
 // speak for another.
 func TestCMPWithIDevIDAndRA(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t, start(t), models.StoreSoftware)
 	d := p.registerCMP(t, "press-02", models.CMPRA)
 	d.manufacture("maker", "SN-1")
