@@ -75,6 +75,9 @@ func (c *CMP) Enroll(ctx context.Context, in *cmp.Enrollment) (cmp.Outcome, erro
 		s.Seen = who.seen
 	}
 	answer, err := c.door.Submit(ctx, s)
+	if err == nil && answer.Certificate == nil { // what waits may be another request that came at the same moment
+		_, _, err = c.door.findTransaction(ctx, s)
+	}
 	if err != nil || answer.Certificate == nil {
 		return cmp.Outcome{RetryAfter: answer.RetryAfter}, err
 	}

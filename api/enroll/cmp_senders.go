@@ -5,6 +5,7 @@ package enroll
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
@@ -121,7 +122,10 @@ func (c *CMP) secret(ctx context.Context, domain *models.Domain, transaction []b
 	if err != nil && models.KindOf(err) != models.KindNotFound {
 		return Identity{}, err
 	}
-	secret := bytes.Repeat([]byte{'-'}, 32)
+	// Nobody may know what is tried for a device that is not there: a MAC that
+	// verifies takes longer to refuse.
+	secret := make([]byte, 32)
+	rand.Read(secret)
 	there := err == nil && id != noDevice
 	if there {
 		if secret, err = c.cfg.Sealer.Unseal(models.SecretSeal(id), sealed); err != nil {

@@ -41,7 +41,7 @@ func (s *responder) checkHeader(e *exchange) error {
 	switch e.in.Body.Type {
 	case BodyCertConf, BodyPollReq, BodyError:
 		var ours bool
-		if e.course, ours = s.courseIn(h.TransactionID, h.RecipNonce); !ours {
+		if e.course, ours = s.courseIn(e.label.Domain, h.TransactionID, h.RecipNonce); !ours {
 			return refuse(FailBadRecipientNonce, models.KindInvalid, "recipNonce is not the senderNonce of an answer to the request of this transaction")
 		}
 	}

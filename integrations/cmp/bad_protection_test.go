@@ -85,16 +85,19 @@ func badMACs() map[string]bad {
 		"PBM with parameters of the MAC":   {message: pbm(func(p *pbmParameters) { p.MAC.Parameters = asn1.RawValue{FullBytes: []byte{2, 1, 1}} })},
 		"PBMAC1 with 2^31 iterations":      {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.Iterations.Lsh(big.NewInt(1), 31) })},
 		"PBMAC1 with 1,000,001 iterations": {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.Iterations.SetInt64(1_000_001) })},
-		"PBMAC1 with one iteration":        {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.Iterations.SetInt64(1) })},
-		"PBMAC1 without keyLength":         {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.KeyLength = 0 })},
-		"PBMAC1 with a key of 1 GiB":       {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.KeyLength = 1 << 30 })},
-		"PBMAC1 with a key of one octet":   {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.KeyLength = 1 })},
-		"PBMAC1 with 6 octets of salt":     {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.Salt = random(6) })},
-		"PBMAC1 with another PRF":          {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.PRF.Algorithm = oidHMACMD5 })},
-		"PBMAC1 with scrypt":               {message: pbmac1(oidScrypt, oidHMACWithSHA256, same)},
-		"PBMAC1 with HMAC-MD5":             {message: pbmac1(oidPBKDF2, oidHMACMD5, same)},
-		"DHBasedMac":                       {message: under(Algorithm{OID: asn1.ObjectIdentifier{1, 2, 840, 113533, 7, 66, 30}, Parameters: derNull})},
-		"HMAC alone":                       {message: under(Algorithm{OID: oidHMACWithSHA256, Parameters: derNull})},
+		"PBMAC1 with 500,001 iterations for each of two blocks": {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) {
+			p.KeyLength, p.Iterations = 64, big.NewInt(500_001)
+		})},
+		"PBMAC1 with one iteration":      {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.Iterations.SetInt64(1) })},
+		"PBMAC1 without keyLength":       {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.KeyLength = 0 })},
+		"PBMAC1 with a key of 1 GiB":     {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.KeyLength = 1 << 30 })},
+		"PBMAC1 with a key of one octet": {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.KeyLength = 1 })},
+		"PBMAC1 with 6 octets of salt":   {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.Salt = random(6) })},
+		"PBMAC1 with another PRF":        {message: pbmac1(oidPBKDF2, oidHMACWithSHA256, func(p *kdfParameters) { p.PRF.Algorithm = oidHMACMD5 })},
+		"PBMAC1 with scrypt":             {message: pbmac1(oidScrypt, oidHMACWithSHA256, same)},
+		"PBMAC1 with HMAC-MD5":           {message: pbmac1(oidPBKDF2, oidHMACMD5, same)},
+		"DHBasedMac":                     {message: under(Algorithm{OID: asn1.ObjectIdentifier{1, 2, 840, 113533, 7, 66, 30}, Parameters: derNull})},
+		"HMAC alone":                     {message: under(Algorithm{OID: oidHMACWithSHA256, Parameters: derNull})},
 	}
 	for name, c := range table {
 		c.want = FailBadAlg

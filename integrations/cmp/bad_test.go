@@ -553,7 +553,7 @@ func badTransactions() map[string]bad {
 	// unknown is a transaction that nobody began, with a nonce of ours for it.
 	unknown := func(b *bench, body Body) *Message {
 		m := request(body)
-		m.Header.RecipNonce = b.h.(*responder).newNonce(m.Header.TransactionID, 0)
+		m.Header.RecipNonce = b.h.(*responder).newNonce("press-shop", m.Header.TransactionID, 0)
 		return b.mac.protect(m)
 	}
 	status := func(s Status) func(*CertStatus) { return func(c *CertStatus) { c.Status = &StatusInfo{Status: s} } }

@@ -4,12 +4,14 @@ package cmp
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"net/http"
 	"testing"
 	"time"
 
@@ -168,4 +170,39 @@ func TestAfterAWaitTheProofIsStillAskedFor(t *testing.T) {
 	if open := certificateIn(t, answer, BodyKUP); open != nil || answer.Body.Replies.Responses[0].KeyPair.EncryptedCert == nil {
 		t.Error("the certificate is there in clear")
 	}
+}
+
+// The same transactionID is another transaction in another domain. What was
+// asked for there, and how it was proven, says nothing here: a certificate that
+// is sent encrypted must not be had in clear with a nonce from elsewhere.
+func TestANonceIsOfOneDomain(t *testing.T) {
+	here, there := newSite(), newSite()
+	key := random(32)
+	mux := http.NewServeMux()
+	mux.Handle(shop, NewResponder(here, Options{NonceKey: key}))
+	mux.Handle(Prefix+"/p/paint-shop", NewResponder(&renamed{there}, Options{NonceKey: key}))
+	by, accomplice := &party{id: here.credential("press-01")}, &party{id: there.credential("press-01")}
+	encrypted := func(m *CertReqMsg) {
+		m.POPO = &POPO{Method: POPOKeyEncipherment, PrivateKey: &PrivateKeyProof{Method: PrivateKeySubsequent, Subsequent: SubsequentEncrCert}}
+	}
+	signed := request(certRequest(BodyCR, newECKey(), "press-01"))
+	elsewhere := ask(t, mux, Prefix+"/p/paint-shop", accomplice.protect(signed))
+	certificateIn(t, elsewhere, BodyCP)
+	asked := version3(request(certRequest(BodyCR, newECKey(), "press-01", encrypted)))
+	asked.Header.TransactionID = signed.Header.TransactionID
+	answer := ask(t, mux, shop, by.protect(asked))
+	if open := certificateIn(t, answer, BodyCP); open != nil {
+		t.Fatal("the certificate is there in clear")
+	}
+	got := ask(t, mux, shop, by.protect(version3(next(elsewhere, Body{Type: BodyPollReq, PollReqs: []int{0}}))))
+	if failOf(got) != FailBadRecipientNonce || got.Body.Replies != nil {
+		t.Errorf("a poll with a nonce of another domain is answered %+v", got.Body)
+	}
+}
+
+// renamed is a site whose domain is "paint-shop".
+type renamed struct{ *site }
+
+func (r *renamed) Signer(ctx context.Context, _ Label, id []byte, chain []*x509.Certificate, peer Peer) (Sender, error) {
+	return r.site.Signer(ctx, Label{}, id, chain, peer)
 }

@@ -181,11 +181,18 @@ func (m *macAlgorithm) accept(count []byte, most int64, prf, mac Algorithm) erro
 		return badAlg("PBMAC1 needs a keyLength of %d to %d octets", minMACKey, maxMACKey)
 	case m.prf == 0:
 		return badAlg("the one-way function %s of the protection is weak or unknown; use SHA-256, SHA-384 or SHA-512", prf.OID)
+	case m.pbkdf2 && iterations.Int64()*m.blocks() > most:
+		return badAlg("the iteration count of the protection is more than %d for all blocks of its key", most)
 	case m.mac == 0:
 		return badAlg("the message authentication code %s of the protection is weak or unknown; use HMAC with SHA-256, SHA-384 or SHA-512", mac.OID)
 	}
 	m.iterations = int(iterations.Int64())
 	return nil
+}
+
+// blocks is how often PBKDF2 iterates anew for the length of the key.
+func (m *macAlgorithm) blocks() int64 {
+	return int64((m.keyLength + m.prf.Size() - 1) / m.prf.Size())
 }
 
 // fresh returns the same kind of protection with parameters of our own.

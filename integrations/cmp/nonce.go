@@ -44,34 +44,36 @@ func (c course) certReqID() int {
 }
 
 // Our nonces have 128 bits: seven random octets, the course, and a mark that
-// shows that they are ours, and of which transaction.
+// shows that they are ours, and of which transaction in which domain: the same
+// transactionID is another transaction in another one.
 const (
 	nonceSize = 16
 	markSize  = 8
 )
 
-func (s *responder) newNonce(transaction []byte, c course) []byte {
+func (s *responder) newNonce(domain string, transaction []byte, c course) []byte {
 	nonce := make([]byte, nonceSize-markSize, nonceSize)
 	rand.Read(nonce)
 	nonce[len(nonce)-1] = byte(c)
-	return append(nonce, s.nonceMark(transaction, nonce)...)
+	return append(nonce, s.nonceMark(domain, transaction, nonce)...)
 }
 
-func (s *responder) nonceMark(transaction, marked []byte) []byte {
+func (s *responder) nonceMark(domain string, transaction, marked []byte) []byte {
 	h := hmac.New(sha256.New, s.nonceKey)
 	h.Write(marked)
+	h.Write([]byte(domain + "\x00")) // no domain has that in its name
 	h.Write(transaction)
 	return h.Sum(nil)[:markSize]
 }
 
 // courseIn returns the course of a transaction from one of our nonces in it;
 // false if it is not one.
-func (s *responder) courseIn(transaction, nonce []byte) (course, bool) {
+func (s *responder) courseIn(domain string, transaction, nonce []byte) (course, bool) {
 	if len(nonce) != nonceSize {
 		return noCourse, false
 	}
 	marked, mark := nonce[:nonceSize-markSize], nonce[nonceSize-markSize:]
-	if !hmac.Equal(s.nonceMark(transaction, marked), mark) {
+	if !hmac.Equal(s.nonceMark(domain, transaction, marked), mark) {
 		return noCourse, false
 	}
 	c := course(marked[len(marked)-1])

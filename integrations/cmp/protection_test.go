@@ -254,7 +254,7 @@ func FuzzResponder(f *testing.F) {
 		for _, by := range []*party{secret, ra} {
 			again := &Message{Header: m.Header, Body: m.Body}
 			again.Header.MessageTime = time.Time{}
-			again.Header.RecipNonce = h.(*responder).newNonce(m.Header.TransactionID, course(message[len(message)-1]&0x1f))
+			again.Header.RecipNonce = h.(*responder).newNonce("press-shop", m.Header.TransactionID, course(message[len(message)-1]&0x1f))
 			if out, err := by.protect(again).Marshal(); err == nil && len(out) <= MaxMessage {
 				answered(t, out)
 			}

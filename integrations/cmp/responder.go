@@ -146,7 +146,7 @@ func (s *responder) finish(e *exchange) (*Message, error) {
 	h := &e.in.Header
 	out := &Message{Body: e.answer.body, Header: Header{
 		Version: h.Version, Sender: NullDN, Recipient: h.Sender, MessageTime: s.now().UTC().Truncate(time.Second),
-		TransactionID: h.TransactionID, SenderNonce: s.newNonce(h.TransactionID, e.course), RecipNonce: h.SenderNonce, GeneralInfo: e.answer.infos,
+		TransactionID: h.TransactionID, SenderNonce: s.newNonce(e.label.Domain, h.TransactionID, e.course), RecipNonce: h.SenderNonce, GeneralInfo: e.answer.infos,
 	}}
 	if e.mac {
 		out.Header.SenderKID = h.SenderKID

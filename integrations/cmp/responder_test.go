@@ -50,7 +50,7 @@ func TestACertificateIsAskedForAndConfirmed(t *testing.T) {
 				t.Errorf("confirmWaitTime is %s", wait)
 			}
 			id := answer.Body.Replies.Responses[0].ID
-			done := ask(t, h, shop, c.by.protect(next(answer, certConf(cert, func(s *CertStatus) { s.ID = id }))))
+			done := ask(t, h, c.path, c.by.protect(next(answer, certConf(cert, func(s *CertStatus) { s.ID = id }))))
 			c.by.checks(t, s, done)
 			if done.Body.Type != BodyPKIConf {
 				t.Errorf("certConf was answered %s: %+v", done.Body.Type, done.Body.Error)
