@@ -57,6 +57,9 @@ func (s *Submission) flying(key string) string {
 
 // submission reduces a request to what all protocols have in common.
 func (c *CMP) submission(ctx context.Context, in *cmp.Enrollment, domain *models.Domain, who *party) (*Submission, error) {
+	if who.revoking != "" { // it may hear again that it was revoked, and gets nothing else
+		return nil, cmp.WithFailInfo(models.Errorf(models.KindUnauthenticated, "the certificate of the signer is revoked"), cmp.FailCertRevoked)
+	}
 	if len(in.Transaction.ID) == 0 {
 		return nil, models.Errorf(models.KindInvalid, "the message has no transactionID")
 	}
