@@ -28,11 +28,12 @@ func (d *Door) durable(ctx context.Context, s *Submission, req *models.Request, 
 	if s.Kind == models.KindOnboarding {
 		action, req.WorkflowID = models.OutboxStartOnboarding, workflows.OnboardingID(s.Domain.ID, req.Key)
 	}
+	known := *facts.Device
 	if prepared.Device, err = d.store(ctx, s, req, action); err != nil {
 		return Answer{}, err
 	}
 	if req.WorkflowID != "" { // empty: a copy came first, when the domain did not ask people yet
-		if prepared.Device == nil { // a copy came first
+		if !onlyAdmitted(&known, prepared.Device) {
 			prepared = nil
 		}
 		end := d.cfg.Endings.Await(req.ID, prepared)
@@ -43,6 +44,13 @@ func (d *Door) durable(ctx context.Context, s *Submission, req *models.Request, 
 		}
 	}
 	return d.join(ctx, req)
+}
+
+// onlyAdmitted reports whether a device is stored as it was known, but for what
+// its admission changed: what was made ready names it, and says what it is. It
+// is not stored if a copy of the request came first.
+func onlyAdmitted(known, stored *models.Device) bool {
+	return stored != nil && stored.Revision == known.Revision+1 && stored.Name == known.Name
 }
 
 // store stores a request with all that goes with it, unless it is there. It
