@@ -73,6 +73,9 @@ func Gather(s *Store, n int, start func()) {
 	}
 }
 
+// Turns returns how many store issuances at this moment.
+func Turns(s *Store) int { return len(s.issuances.turn) }
+
 // OpenFirst makes a database as the first version of Trustloom made it.
 func OpenFirst(ctx context.Context, url string) (*sql.DB, error) {
 	path, lite := strings.CutPrefix(url, "sqlite:")

@@ -168,7 +168,9 @@ func (g *issuances) do(s *Store, op *issuance) error {
 			}
 			return <-op.done
 		case g.turn <- struct{}{}:
-			g.run(s)
+			if g.run(s); op.taken.Load() { // stored, or being stored apart: a turn brings nothing
+				return <-op.done
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -266,28 +267,35 @@ func TestWhoLeavesMeanwhileHurtsNoOther(t *testing.T) {
 	})
 }
 
-// TestALockFailsOnlyWhoNeedsIt holds the key of one of three requests, so that
-// PostgreSQL gives up waiting for it.
-func TestALockFailsOnlyWhoNeedsIt(t *testing.T) {
-	t.Parallel()
+// lockedKey is a store on PostgreSQL, and the key of a request that a
+// transaction holds until it is released; others soon give up waiting.
+func lockedKey(t *testing.T, key string) (s *store.Store, release func()) {
+	t.Helper()
 	s, err := store.Open(t.Context(), store.Config{URL: fixture.Postgres(t) + "&lock_timeout=1s"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	held, release, over := make(chan struct{}), make(chan struct{}), make(chan error)
+	held, released, over := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		over <- s.Write(context.Background(), func(tx *store.Tx) error {
-			_, err := tx.InsertRequest(newRequest("locked"))
+			_, err := tx.InsertRequest(newRequest(key))
 			close(held)
-			<-release
+			<-released
 			return errors.Join(err, errors.New("rolled back"))
 		})
 	}()
 	<-held
+	return s, func() { close(released); <-over }
+}
+
+// TestALockFailsOnlyWhoNeedsIt holds the key of one of three requests, so that
+// PostgreSQL gives up waiting for it.
+func TestALockFailsOnlyWhoNeedsIt(t *testing.T) {
+	t.Parallel()
+	s, release := lockedKey(t, "locked")
 	errs := gathered(s, reserve(s, reservation("a")), reserve(s, reservation("locked")), reserve(s, reservation("z")))
-	close(release)
-	<-over
+	release()
 	if errs[0] != nil || errs[2] != nil {
 		t.Errorf("the others: %v, %v", errs[0], errs[2])
 	}
@@ -295,4 +303,35 @@ func TestALockFailsOnlyWhoNeedsIt(t *testing.T) {
 	wantStored(t, s, "a", models.RequestReserved, 1)
 	wantStored(t, s, "locked", "", 0)
 	wantStored(t, s, "z", models.RequestReserved, 1)
+}
+
+// TestWhoWaitsForALockDoesNotTurnInCircles looks how often the turn is taken
+// while the only issuance that is left waits for PostgreSQL.
+func TestWhoWaitsForALockDoesNotTurnInCircles(t *testing.T) {
+	t.Parallel()
+	s, release := lockedKey(t, "locked")
+	defer release()
+	var others sync.WaitGroup
+	over := make(chan struct{})
+	store.Gather(s, 2, func() {
+		others.Go(func() { _ = reserve(s, reservation("a"))() })
+		go func() { defer close(over); _ = reserve(s, reservation("locked"))() }()
+	})
+	others.Wait()
+	turns, before := 0, 0
+	for waiting := true; waiting; runtime.Gosched() {
+		select {
+		case <-over:
+			waiting = false
+		default:
+		}
+		now := store.Turns(s)
+		if now > before {
+			turns++
+		}
+		before = now
+	}
+	if turns > 10 {
+		t.Errorf("the turn was taken %d times although nothing was to be stored", turns)
+	}
 }
