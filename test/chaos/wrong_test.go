@@ -4,7 +4,9 @@ package chaos
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/models"
+	"github.com/trustloom/trustloom/models/pki"
 	"github.com/trustloom/trustloom/models/store"
 	"github.com/trustloom/trustloom/test/fixture/running"
 )
@@ -131,21 +134,33 @@ func (p *plant) crl(t *testing.T) *models.CRL {
 	return crl
 }
 
-// revokes revokes a certificate of the device and waits for the CRL, whose
-// number must be above the last one.
+// revokes revokes a certificate of the device and waits for the CRL that lists
+// it, whose number must be above the last one. One that an earlier revocation
+// left behind, made by another clock, will not do.
 func (p *plant) revokes(t *testing.T, d *device, last *models.CRL) *models.CRL {
 	t.Helper()
 	page, err := p.api.ListCertificates(t.Context(), api.CertificateFilter{Device: d.name, Status: store.StatusValid})
 	p.must(err)
-	_, err = p.api.RevokeCertificate(t.Context(), page.Items[0].ID, api.Revocation{Reason: "superseded"})
+	revoked := page.Items[0]
+	_, err = p.api.RevokeCertificate(t.Context(), revoked.ID, api.Revocation{Reason: "superseded"})
 	p.must(err)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		now := p.crl(t)
-		if now.Number > last.Number {
-			return now
-		}
 		if now.Number < last.Number || time.Now().After(deadline) {
 			t.Fatalf("CRL %d follows CRL %d", now.Number, last.Number)
 		}
+		if now.Number > last.Number && lists(t, now, revoked.Serial) {
+			return now
+		}
 	}
+}
+
+// lists reports whether a CRL lists the certificate with a serial number.
+func lists(t *testing.T, row *models.CRL, serial string) bool {
+	t.Helper()
+	crl, err := x509.ParseRevocationList(row.DER)
+	if err != nil {
+		t.Fatalf("CRL %d: %v", row.Number, err)
+	}
+	return slices.ContainsFunc(crl.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool { return pki.SerialHex(e.SerialNumber) == serial })
 }
