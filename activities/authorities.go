@@ -276,17 +276,25 @@ func (a *Authorities) template(ca, issuer *models.CA, issuerCert *x509.Certifica
 	if issuerCert == nil {
 		return template, nil
 	}
-	template.CRLDistributionPoints = []string{a.cfg.PublicURL + "/crl/" + issuer.KeyID + ".crl"}
-	template.IssuingCertificateURL = []string{a.cfg.PublicURL + "/ca/" + issuer.KeyID + ".cer"}
-	template.OCSPServer = []string{a.cfg.PublicURL + "/ocsp/" + issuer.KeyID}
+	if err := a.cfg.below(template, issuer, issuerCert); err != nil {
+		return nil, err
+	}
+	_, err = pki.Inherit(template, issuerCert)
+	return template, err
+}
+
+// below writes into the template of a certificate without a profile what its
+// issuer decides: where relying parties find what is published, and when it
+// ends at the latest.
+func (c Config) below(template *x509.Certificate, issuer *models.CA, issuerCert *x509.Certificate) error {
 	if template.NotBefore.Before(issuerCert.NotBefore) {
 		template.NotBefore = issuerCert.NotBefore
 	}
 	if template.NotAfter.After(issuerCert.NotAfter) {
 		template.NotAfter = issuerCert.NotAfter
 	}
-	_, err = pki.Inherit(template, issuerCert)
-	return template, err
+	var none *policy.Profile
+	return none.Locate(template, c.PublicURL, policy.Subject{IssuerKeyID: issuer.KeyID})
 }
 
 func spkiSHA256(public crypto.PublicKey) (string, error) {

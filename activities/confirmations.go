@@ -190,7 +190,7 @@ func onboardedIn(t *models.CMPTransaction, device *models.Device) bool {
 // expectConfirmation begins the wait for the confirmation of a request by CMP
 // that has just been issued within tx, if it has to be confirmed.
 func expectConfirmation(ctx context.Context, tx *store.Tx, req *models.Request, now time.Time) error {
-	if req.Protocol != models.ProtocolCMP && req.Protocol != models.ProtocolCMPKeyGen {
+	if !models.IsCMP(req.Protocol) {
 		return nil
 	}
 	t, err := tx.FindCMPTransactionByRequest(ctx, req.ID)

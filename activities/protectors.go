@@ -173,15 +173,6 @@ func (p *Protectors) template(ca *models.CA, issuer *x509.Certificate) (*x509.Ce
 		RawSubject: subject, SerialNumber: pki.NewSerial(), BasicConstraintsValid: true,
 		NotBefore: models.UTC(now.Add(-backdate)), NotAfter: models.UTC(now.Add(protectorValidity)),
 		KeyUsage: x509.KeyUsageDigitalSignature, UnknownExtKeyUsage: protectorPurposes,
-		CRLDistributionPoints: []string{p.cfg.PublicURL + "/crl/" + ca.KeyID + ".crl"},
-		IssuingCertificateURL: []string{p.cfg.PublicURL + "/ca/" + ca.KeyID + ".cer"},
-		OCSPServer:            []string{p.cfg.PublicURL + "/ocsp/" + ca.KeyID},
 	}
-	if template.NotBefore.Before(issuer.NotBefore) {
-		template.NotBefore = issuer.NotBefore
-	}
-	if template.NotAfter.After(issuer.NotAfter) {
-		template.NotAfter = issuer.NotAfter
-	}
-	return template, nil
+	return template, p.cfg.below(template, ca, issuer)
 }

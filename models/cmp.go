@@ -7,6 +7,10 @@ import "time"
 // ProtocolCMP is what Request.Protocol says of requests by CMP (RFC 9810).
 const ProtocolCMP = "cmp"
 
+// IsCMP reports whether requests of a protocol came by CMP, with the device's
+// own key or with one that is made here.
+func IsCMP(protocol string) bool { return protocol == ProtocolCMP || protocol == ProtocolCMPKeyGen }
+
 // CMPRules are the settings of a domain for CMP.
 type CMPRules struct {
 	// ExplicitConfirm makes every client confirm its certificate: who asks for

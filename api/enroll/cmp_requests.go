@@ -42,7 +42,7 @@ func (d *Door) findTransaction(ctx context.Context, s *Submission) (string, *mod
 
 // transacted reports whether a request is known by its transaction alone.
 func (s *Submission) transacted() bool {
-	return s.Protocol == models.ProtocolCMP || s.Protocol == models.ProtocolCMPKeyGen
+	return models.IsCMP(s.Protocol)
 }
 
 // flying names what requests at the same moment share: the key, and for
@@ -57,9 +57,6 @@ func (s *Submission) flying(key string) string {
 
 // submission reduces a request to what all protocols have in common.
 func (c *CMP) submission(ctx context.Context, in *cmp.Enrollment, domain *models.Domain, who *party) (*Submission, error) {
-	if who.revoking != "" { // it may hear again that it was revoked, and gets nothing else
-		return nil, cmp.WithFailInfo(models.Errorf(models.KindUnauthenticated, "the certificate of the signer is revoked"), cmp.FailCertRevoked)
-	}
 	if len(in.Transaction.ID) == 0 {
 		return nil, models.Errorf(models.KindInvalid, "the message has no transactionID")
 	}

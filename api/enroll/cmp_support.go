@@ -23,25 +23,27 @@ func (c *CMP) supporting(ctx context.Context, label cmp.Label) (*models.Domain, 
 	return domain, cmp.WithFailInfo(domain.Offers(models.OpCMPSupport), cmp.FailNotAuthorized)
 }
 
+// authorities returns the CAs of the domain of a label that answers support
+// messages, from the issuing one up to the root.
+func (c *CMP) authorities(ctx context.Context, label cmp.Label) (chain, error) {
+	domain, err := c.supporting(ctx, label)
+	if err != nil {
+		return chain{}, err
+	}
+	return c.door.chain(ctx, domain.IssuingCAID)
+}
+
 // CACerts returns the issuing CA of the domain and its chain up to the root
 // (RFC 9483 §4.3.1).
 func (c *CMP) CACerts(ctx context.Context, label cmp.Label) ([]*x509.Certificate, error) {
-	domain, err := c.supporting(ctx, label)
-	if err != nil {
-		return nil, err
-	}
-	above, err := c.door.chain(ctx, domain.IssuingCAID)
+	above, err := c.authorities(ctx, label)
 	return above.certs, err
 }
 
 // RootUpdate returns what replaces a root (RFC 9483 §4.3.2): nothing for the
 // one that the domain has. Another one is answered with that.
 func (c *CMP) RootUpdate(ctx context.Context, label cmp.Label, old *x509.Certificate) (*cmp.RootUpdate, error) {
-	domain, err := c.supporting(ctx, label)
-	if err != nil {
-		return nil, err
-	}
-	above, err := c.door.chain(ctx, domain.IssuingCAID)
+	above, err := c.authorities(ctx, label)
 	if err != nil {
 		return nil, err
 	}
@@ -85,11 +87,7 @@ func (c *CMP) Template(ctx context.Context, label cmp.Label) (*cmp.CertTemplateA
 // CRLs returns the CRLs of the domain's chain that are newer than what the
 // client has (RFC 9483 §4.3.4). Who names no issuer is asking for all.
 func (c *CMP) CRLs(ctx context.Context, label cmp.Label, known []cmp.CRLStatus) ([][]byte, error) {
-	domain, err := c.supporting(ctx, label)
-	if err != nil {
-		return nil, err
-	}
-	above, err := c.door.chain(ctx, domain.IssuingCAID)
+	above, err := c.authorities(ctx, label)
 	if err != nil {
 		return nil, err
 	}

@@ -73,24 +73,17 @@ nor signatures: whoever made the message chose the words. No server is asked.
 }
 
 // messageOf returns the DER of a message in DER, PEM (of any name: there is no
-// usual one) or base64.
+// usual one) or base64. Text may begin with a 0, as DER does, but hardly any DER of
+// a message is base64.
 func messageOf(data []byte) ([]byte, error) {
-	if len(data) > 0 && data[0] == 0x30 && !isBase64(data) {
+	if der, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(data), nil))); err == nil && len(der) > 0 {
+		return der, nil
+	}
+	if len(data) > 0 && data[0] == 0x30 {
 		return data, nil
 	}
 	if block, _ := pem.Decode(data); block != nil {
 		return block.Bytes, nil
 	}
-	der, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(data), nil)))
-	if err != nil || len(der) == 0 {
-		return nil, fmt.Errorf("this is neither DER nor PEM nor base64")
-	}
-	return der, nil
-}
-
-// isBase64 tells text that begins with a 0 from DER, whose second octet is a
-// length and hardly ever followed by letters only.
-func isBase64(data []byte) bool {
-	_, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(data), nil)))
-	return err == nil
+	return nil, fmt.Errorf("this is neither DER nor PEM nor base64")
 }

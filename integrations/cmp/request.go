@@ -176,7 +176,9 @@ func (s *responder) certificate(e *exchange, outcome Outcome) error {
 		}
 		response.KeyPair = pair
 		e.answer.certs = outcome.Chain
-		e.answer.infos = s.confirmation(outcome)
+		if e.answer.infos, err = s.confirmation(outcome); err != nil {
+			return err
+		}
 		if e.mac && e.course.operation() == OpInit {
 			for _, root := range outcome.CAPubs {
 				reply.CAPubs = append(reply.CAPubs, root.Raw)
@@ -190,15 +192,15 @@ func (s *responder) certificate(e *exchange, outcome Outcome) error {
 
 // confirmation says whether certConf must come, and until when (RFC 9810
 // §5.1.1.1, §5.1.1.2).
-func (s *responder) confirmation(outcome Outcome) []Attribute {
+func (s *responder) confirmation(outcome Outcome) ([]Attribute, error) {
 	switch {
 	case outcome.Implicit:
-		return []Attribute{{OID: OIDImplicitConfirm, Value: derNull}}
+		return []Attribute{ImplicitConfirmInfo()}, nil
 	case outcome.ConfirmWait > 0 && !outcome.Confirmed:
-		until := s.now().Add(outcome.ConfirmWait).UTC().Truncate(time.Second).Format(timeForm)
-		return []Attribute{{OID: OIDConfirmWaitTime, Value: append([]byte{24, byte(len(until))}, until...)}}
+		until, err := ConfirmWaitInfo(s.now().Add(outcome.ConfirmWait))
+		return []Attribute{until}, err
 	}
-	return nil
+	return nil, nil
 }
 
 // poll tells how a request stands that was answered "waiting".

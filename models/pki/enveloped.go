@@ -59,6 +59,11 @@ func EnvelopeKey(key crypto.PrivateKey, recipient, signedBy *x509.Certificate, s
 	if !CanEnvelope(recipient) {
 		return nil, invalid("nothing can be encrypted to the key of the client certificate (%T); use one with an RSA or EC key", recipient.PublicKey)
 	}
+	return sealKey(key, signedBy, signer, func(signed []byte) ([]byte, error) { return envelop(signed, recipient) })
+}
+
+// sealKey has a private key encrypted in a signed key package, and clears both.
+func sealKey(key crypto.PrivateKey, signedBy *x509.Certificate, signer crypto.Signer, encrypt func(signed []byte) ([]byte, error)) ([]byte, error) {
 	plain, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, invalid("a key of type %T cannot be encoded", key).Because(err)
@@ -69,7 +74,7 @@ func EnvelopeKey(key crypto.PrivateKey, recipient, signedBy *x509.Certificate, s
 		return nil, err
 	}
 	defer func() { clear(signed) }()
-	return envelop(signed, recipient)
+	return encrypt(signed)
 }
 
 // built returns the octets of a builder.

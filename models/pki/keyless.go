@@ -3,10 +3,8 @@
 package pki
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
 	stdasn1 "encoding/asn1"
-	"encoding/hex"
 
 	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
@@ -24,45 +22,16 @@ var noKey = append([]byte{0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 
 // SPKISHA256; KeyAlgorithm is the kind that is wanted, empty if any will do. The
 // size of an RSA key cannot be said here: it is 3072, which every preset admits.
 func ParseKeylessTemplate(template []byte) (*CSR, error) {
-	if len(template) > MaxCSR {
-		return nil, invalid("the certificate template is larger than %d KiB", MaxCSR>>10)
-	}
-	if err := strictDER(template, maxCSRElements); err != nil {
-		return nil, invalid("the certificate template is not in DER: %s", err)
-	}
-	fields, err := splitTemplate(template)
+	var wanted models.KeyAlgorithm
+	parsed, err := readTemplate(template, func(field cryptobyte.String) (_ []byte, err error) {
+		wanted, err = wantedAlgorithm(field)
+		return noKey, err
+	})
 	if err != nil {
 		return nil, err
-	}
-	wanted, err := wantedAlgorithm(fields[templatePublicKey])
-	if err != nil {
-		return nil, err
-	}
-	subject, err := templateName(fields[templateSubject])
-	if err != nil {
-		return nil, err
-	}
-	if err := checkName(subject); err != nil {
-		return nil, err
-	}
-	attributes, err := extensionAttribute(fields[templateExtensions])
-	if err != nil {
-		return nil, err
-	}
-	if err := checkAttributes(attributes); err != nil {
-		return nil, err
-	}
-	request, err := unsignedRequest(subject, noKey, attributes)
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := x509.ParseCertificateRequest(request)
-	if err != nil {
-		return nil, invalid("the certificate template is malformed").Because(err)
 	}
 	parsed.PublicKey, parsed.RawSubjectPublicKeyInfo, parsed.PublicKeyAlgorithm = nil, nil, x509.UnknownPublicKeyAlgorithm
-	digest := sha256.Sum256(template)
-	return &CSR{DER: template, Request: parsed, SHA256: hex.EncodeToString(digest[:]), KeyAlgorithm: wanted}, nil
+	return &CSR{DER: template, Request: parsed, SHA256: templateDigest(template), KeyAlgorithm: wanted}, nil
 }
 
 // wantedAlgorithm reads the publicKey of a template whose bits are empty.

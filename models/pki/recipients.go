@@ -65,17 +65,7 @@ func NewPasswordKey(password []byte) (*PasswordKey, error) {
 // §4.1.6): like EnvelopeKey, but the EnvelopedData is not in a ContentInfo. It
 // is KindInvalid for a recipient to whose key nothing can be encrypted.
 func EnvelopedKey(key crypto.PrivateKey, to Recipient, signedBy *x509.Certificate, signer crypto.Signer) ([]byte, error) {
-	plain, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, invalid("a key of type %T cannot be encoded", key).Because(err)
-	}
-	defer func() { clear(plain) }()
-	signed, err := signKeyPackage(plain, signedBy, signer)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { clear(signed) }()
-	return envelopedData(oidSignedData, signed, to)
+	return sealKey(key, signedBy, signer, func(signed []byte) ([]byte, error) { return envelopedData(oidSignedData, signed, to) })
 }
 
 // EnvelopedCertificate returns a certificate that only the holder of its key

@@ -54,6 +54,38 @@ func IsTemplate(request []byte) bool {
 // name that of the certificate that they have. The proof of possession is
 // no part of a template: the caller has verified it.
 func ParseTemplate(template []byte) (*CSR, error) {
+	parsed, err := readTemplate(template, presentKey)
+	if err != nil {
+		return nil, err
+	}
+	csr := newCSR(parsed)
+	csr.DER, csr.SHA256 = template, templateDigest(template)
+	return csr, nil
+}
+
+// presentKey returns the SubjectPublicKeyInfo of a template, which has to be
+// that of a permitted key.
+func presentKey(field cryptobyte.String) ([]byte, error) {
+	if field == nil {
+		return nil, invalid("the certificate template has no public key")
+	}
+	spki, err := inSequence(field)
+	if err != nil {
+		return nil, err
+	}
+	_, err = parseSPKI(spki)
+	return spki, err
+}
+
+func templateDigest(template []byte) string {
+	digest := sha256.Sum256(template)
+	return hex.EncodeToString(digest[:])
+}
+
+// readTemplate checks a template and returns what it asks for as a
+// certification request. key makes a SubjectPublicKeyInfo for that of the
+// field publicKey, which is nil if there is none.
+func readTemplate(template []byte, key func(field cryptobyte.String) ([]byte, error)) (*x509.CertificateRequest, error) {
 	if len(template) > MaxCSR {
 		return nil, invalid("the certificate template is larger than %d KiB", MaxCSR>>10)
 	}
@@ -68,14 +100,8 @@ func ParseTemplate(template []byte) (*CSR, error) {
 	if err != nil {
 		return nil, err
 	}
-	if fields[templatePublicKey] == nil {
-		return nil, invalid("the certificate template has no public key")
-	}
-	spki, err := inSequence(fields[templatePublicKey])
+	spki, err := key(fields[templatePublicKey])
 	if err != nil {
-		return nil, err
-	}
-	if _, err := parseSPKI(spki); err != nil {
 		return nil, err
 	}
 	if err := checkName(subject); err != nil {
@@ -96,10 +122,7 @@ func ParseTemplate(template []byte) (*CSR, error) {
 	if err != nil {
 		return nil, invalid("the certificate template is malformed").Because(err)
 	}
-	csr := newCSR(parsed)
-	digest := sha256.Sum256(template)
-	csr.DER, csr.SHA256 = template, hex.EncodeToString(digest[:])
-	return csr, nil
+	return parsed, nil
 }
 
 // splitTemplate returns the contents of the fields of a template by tag, nil

@@ -5,7 +5,6 @@ package store
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -30,18 +29,26 @@ type Obstacle struct {
 	RevokedReason models.RevocationReason
 }
 
-// inTheWay asks for both with one statement: it is part of every issuance.
-// Renewals ask the same within renewalSelect: what is added here belongs there, too.
-var inTheWay = `SELECT '', device_id, COALESCE(revoked_reason, '') FROM certificates
-	WHERE spki_sha256 = ? AND ` + forbidsKey("", "?") + `
-	UNION ALL SELECT blocklist, '', '' FROM blocked_keys WHERE spki_sha256 = ? LIMIT 1`
+// inTheWay asks for both with one statement. Its parameters are the key, the
+// holder, and the key.
+var inTheWay = "SELECT '', k.device_id, COALESCE(k.revoked_reason, '') " + forbidsKey("?") +
+	" UNION ALL SELECT b.blocklist, '', '' " + blocksKey + " LIMIT 1"
 
-// forbidsKey is the condition of certificates beside the key. prefix is before
-// each column, and holder what device_id is compared with.
-func forbidsKey(prefix, holder string) string {
-	return strings.NewReplacer("{", prefix, "}", "", "@", holder).Replace(
-		"(({device_id} <> @ AND ({origin} = 'issued' OR {kind} = 'ca' OR {device_id} <> '')) OR {revoked_reason} IN ('keyCompromise', 'certificateHold'))")
+// keyFree is the condition that neither is in the way of holder, an expression,
+// for statements that know already what else they rest on. The key is the first
+// parameter, and the last.
+func keyFree(holder string) string {
+	return "NOT EXISTS (SELECT 1 " + forbidsKey(holder) + ") AND NOT EXISTS (SELECT 1 " + blocksKey + ")"
 }
+
+// forbidsKey finds the certificates, k, that forbid a key to holder.
+func forbidsKey(holder string) string {
+	return "FROM certificates AS k WHERE k.spki_sha256 = ? AND ((k.device_id <> " + holder +
+		" AND (k.origin = 'issued' OR k.kind = 'ca' OR k.device_id <> '')) OR k.revoked_reason IN ('keyCompromise', 'certificateHold'))"
+}
+
+// blocksKey finds the blocklists, b, that have a key.
+const blocksKey = "FROM blocked_keys AS b WHERE b.spki_sha256 = ?"
 
 // KeyInTheWay returns what forbids to certify a key for a device, nil if there
 // is nothing. A certificate that was imported and belongs to nobody forbids

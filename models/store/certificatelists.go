@@ -70,7 +70,23 @@ func (q *Queries) ListCertificates(ctx context.Context, f CertificateFilter) ([]
 	}
 	rows = rows[:w.limit-1]
 	last := &rows[len(rows)-1]
-	return rows, models.Cursor(certificateList, strconv.FormatInt(last.NotAfter.UnixMicro(), 10)+"/"+string(last.ID)), nil
+	return rows, models.Cursor(certificateList, expiryKey(last.NotAfter, last.ID)), nil
+}
+
+// expiryKey is the place of a certificate in lists in the order of expiry.
+func expiryKey(notAfter time.Time, id models.CertificateID) string {
+	return strconv.FormatInt(notAfter.UnixMicro(), 10) + "/" + string(id)
+}
+
+// parseExpiryKey is the inverse of expiryKey, for the cursors of a list.
+func parseExpiryKey(list, key string) (notAfter time.Time, id models.CertificateID, err error) {
+	micros, text, _ := strings.Cut(key, "/")
+	n, err := strconv.ParseInt(micros, 10, 64)
+	notAfter = time.UnixMicro(n).UTC()
+	if err != nil || text == "" || strconv.FormatInt(n, 10) != micros || notAfter.Before(beforeAll) || notAfter.After(afterAll) {
+		return time.Time{}, "", models.Errorf(models.KindInvalid, "the cursor does not belong to this list of %s; begin without one", list)
+	}
+	return notAfter, models.CertificateID(text), nil
 }
 
 // certificateWalks makes the text of a page's walks, and collects their
@@ -80,7 +96,7 @@ type certificateWalks struct {
 	lite    bool // SQLite
 	limit   int  // rows to read: one more than there are on a page
 	after   time.Time
-	afterID string
+	afterID models.CertificateID
 	before  time.Time // exclusive
 	args    []any
 }
@@ -93,11 +109,8 @@ func (f CertificateFilter) open(lite bool) (*certificateWalks, error) {
 	}
 	w := &certificateWalks{CertificateFilter: f, lite: lite, limit: limit + 1, after: beforeAll, before: afterAll}
 	if key != "" {
-		micros, id, _ := strings.Cut(key, "/")
-		n, err := strconv.ParseInt(micros, 10, 64)
-		w.after, w.afterID = time.UnixMicro(n).UTC(), id
-		if err != nil || id == "" || strconv.FormatInt(n, 10) != micros || w.after.Before(beforeAll) || w.after.After(afterAll) {
-			return nil, models.Errorf(models.KindInvalid, "the cursor does not belong to this list of %s; begin without one", certificateList)
+		if w.after, w.afterID, err = parseExpiryKey(certificateList, key); err != nil {
+			return nil, err
 		}
 	}
 	if !f.ExpiresBefore.IsZero() {

@@ -380,17 +380,17 @@ func (r *Recording) recorded(tx *Tx, now time.Time) statement {
 	}
 }
 
+var approval = `UPDATE requests SET state = 'reserved', revision = ?, updated_at = ? WHERE id = ? AND revision = ? AND state = 'received'
+	AND EXISTS (SELECT 1 FROM devices AS d WHERE d.id = ? AND d.revision = ?) AND EXISTS (SELECT 1 FROM domains AS o WHERE o.id = ? AND o.revision = ?)
+	AND EXISTS (SELECT 1 FROM cas AS c WHERE c.id = ? AND c.revision = ?) AND ` + keyFree("?")
+
 // approved reserves a request that is stored, unless it or what it rests on
 // was changed.
 func (r *Reservation) approved(tx *Tx, now time.Time) statement {
 	req, b := r.Request, r.Basis
 	r.approvedAt = now
 	return statement{
-		text: tx.numbered(`UPDATE requests SET state = 'reserved', revision = ?, updated_at = ? WHERE id = ? AND revision = ? AND state = 'received'
-			AND EXISTS (SELECT 1 FROM devices AS d WHERE d.id = ? AND d.revision = ?) AND EXISTS (SELECT 1 FROM domains AS o WHERE o.id = ? AND o.revision = ?)
-			AND EXISTS (SELECT 1 FROM cas AS c WHERE c.id = ? AND c.revision = ?)
-			AND NOT EXISTS (SELECT 1 FROM certificates WHERE spki_sha256 = ? AND ` + forbidsKey("", "?") + `)
-			AND NOT EXISTS (SELECT 1 FROM blocked_keys AS b WHERE b.spki_sha256 = ?)`),
+		text: tx.numbered(approval),
 		args: []any{int64(req.Revision + 1), now, string(req.ID), int64(req.Revision), string(b.Device.ID), int64(b.Device.Revision),
 			string(b.Domain.ID), int64(b.Domain.Revision), string(b.CA.ID), int64(b.CA.Revision),
 			r.Certificate.SPKISHA256, string(b.Device.ID), r.Certificate.SPKISHA256}, rows: 1,

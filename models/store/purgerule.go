@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -117,10 +116,9 @@ func (q *Queries) ListPurgeable(ctx context.Context, rule PurgeRule, page Page) 
 		return nil, "", err
 	}
 	var after purgeKey
-	if micros, id, _ := strings.Cut(text, "/"); text != "" {
-		n, err := strconv.ParseInt(micros, 10, 64)
-		if after = (purgeKey{models.CertificateID(id), time.UnixMicro(n).UTC()}); err != nil || id == "" {
-			return nil, "", models.Errorf(models.KindInvalid, "the cursor does not belong to this list of %s; begin without one", purgeList)
+	if text != "" {
+		if after.NotAfter, after.ID, err = parseExpiryKey(purgeList, text); err != nil {
+			return nil, "", err
 		}
 	}
 	keys, err := q.nextPurgeable(ctx, rule, after, limit+1)
@@ -131,7 +129,7 @@ func (q *Queries) ListPurgeable(ctx context.Context, rule PurgeRule, page Page) 
 	if len(keys) > limit {
 		keys = keys[:limit]
 		last := keys[limit-1]
-		next = models.Cursor(purgeList, strconv.FormatInt(last.NotAfter.UnixMicro(), 10)+"/"+string(last.ID))
+		next = models.Cursor(purgeList, expiryKey(last.NotAfter, last.ID))
 	}
 	var rows []models.Certificate
 	err = q.with(ctx).Omit("tbs", "der").Where("id IN ?", idsOf(keys)).Order("not_after, id").Find(&rows).Error

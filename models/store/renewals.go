@@ -83,8 +83,7 @@ func (m *renewalMarks) cells() []any {
 var renewalSelect = `,
 	t4.id, t4.revision, t4.updated_at, t2.id, t2.revision, t2.updated_at, t3.id, t3.revision, t3.updated_at,
 	(SELECT p.id FROM profiles AS p WHERE p.name = t0.profile_name ORDER BY p.version DESC LIMIT 1),
-	CASE WHEN EXISTS (SELECT 1 FROM certificates AS k WHERE k.spki_sha256 = ? AND ` + forbidsKey("k.", "t0.device_id") + `)
-		OR EXISTS (SELECT 1 FROM blocked_keys AS b WHERE b.spki_sha256 = ?) THEN 0 ELSE 1 END
+	CASE WHEN ` + keyFree("t0.device_id") + ` THEN 1 ELSE 0 END
 	FROM certificates AS t0
 	JOIN domains AS t4 ON t4.name = ?
 	LEFT JOIN devices AS t1 ON t1.id = t0.device_id

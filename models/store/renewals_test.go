@@ -25,17 +25,24 @@ func recorded(t *testing.T, s *store.Store, key string, change func(*models.Cert
 	return cert
 }
 
+// chainAbove stores three CAs under a root, and returns all four, the root last.
+func chainAbove(t *testing.T, s *store.Store, root *models.CA) []*models.CA {
+	t.Helper()
+	chain := []*models.CA{root}
+	for _, name := range []string{"issuing", "sub", "subsub"} {
+		ca := newCA(name)
+		ca.IssuerID = chain[0].ID
+		write(t, s, func(tx *store.Tx) error { return tx.InsertCA(ca) })
+		chain = append([]*models.CA{ca}, chain...)
+	}
+	return chain
+}
+
 func TestARenewalIsWhatTheLookUpsOneByOneFindAlsoAfterChanges(t *testing.T) {
 	fixture.Stores(t, func(t *testing.T, s *store.Store) {
 		root, domain := plant(t, s)
-		chain := []*models.CA{root}
+		chain := chainAbove(t, s, root)
 		device := newDevice("press-01", domain.ID)
-		for _, name := range []string{"issuing", "sub", "subsub"} {
-			ca := newCA(name)
-			ca.IssuerID = chain[0].ID
-			write(t, s, func(tx *store.Tx) error { return tx.InsertCA(ca) })
-			chain = append([]*models.CA{ca}, chain...)
-		}
 		profile := &models.Profile{Name: "generic", Document: []byte("{}")}
 		write(t, s, func(tx *store.Tx) error {
 			if err := tx.InsertProfile(profile); err != nil {

@@ -84,23 +84,7 @@ func TestAgentSpeaksCMP(t *testing.T) {
 		if _, err := os.Stat(a.path(filepath.Join("state", "domain", "pending", "transaction.json"))); err != nil {
 			t.Errorf("the transaction is not kept: %v", err)
 		}
-		approval := p.pendingApproval(t)
-		cmd := a.command("enroll", "--wait", "90s")
-		log := &running.Log{}
-		cmd.Stdout, cmd.Stderr = log, log
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the agent asks again", 20*time.Second, func() bool { return strings.Contains(log.String(), "asked again") })
-		p.Kill()
-		p.Start()
-		if err := decide(t, p.approver(t, "alice"), approval, models.VerdictApprove, ""); err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Fatalf("the agent did not get its certificate: %v\n%s", err, log)
-		}
-		a.serial()
+		a.waitsOverARestart(t, p, "90s")
 	})
 }
 

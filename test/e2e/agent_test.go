@@ -248,8 +248,15 @@ func agentWaits(t *testing.T, p *plant) {
 	if out := a.agent(1, "status"); !strings.Contains(out, "waiting") {
 		t.Errorf("the status is\n%s", out)
 	}
+	a.waitsOverARestart(t, p, "60s")
+}
+
+// waitsOverARestart has an agent that waits for people ask again while the
+// server is killed, and a person approve after that.
+func (a *agentDevice) waitsOverARestart(t *testing.T, p *plant, patience string) {
+	t.Helper()
 	approval := p.pendingApproval(t)
-	cmd := a.command("enroll", "--wait", "60s")
+	cmd := a.command("enroll", "--wait", patience)
 	log := &running.Log{}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/trustloom/trustloom/api"
 	"github.com/trustloom/trustloom/integrations/cmp"
 	"github.com/trustloom/trustloom/models"
 )
@@ -85,18 +84,7 @@ func (p *plant) initializations(ctx context.Context, clients, each int) (operati
 		}
 		p.cmpDoors = append(p.cmpDoors, door)
 	}
-	waiting := make(chan cmpNewcomer, clients*each)
-	all, ctx := errgroup.WithContext(ctx)
-	all.SetLimit(registrations)
-	for range clients * each {
-		all.Go(func() error {
-			n, err := p.registerCMP(ctx)
-			waiting <- n // has room for all
-			return err
-		})
-	}
-	err := all.Wait()
-	close(waiting)
+	waiting, err := several(ctx, clients*each, p.registerCMP)
 	return func(ctx context.Context, client int) error {
 		n, ok := <-waiting
 		if !ok {
@@ -111,13 +99,9 @@ func (p *plant) initializations(ctx context.Context, clients, each int) (operati
 }
 
 func (p *plant) registerCMP(ctx context.Context) (n cmpNewcomer, err error) {
-	number := p.names.Add(1)
-	registered, err := p.api.CreateDevice(ctx, api.DeviceCreation{
-		Name: fmt.Sprintf("bench-%06d", number), SerialNumber: fmt.Sprintf("SN-%06d", number), Domain: domainName,
-		Onboarding: api.OnboardingArming{Method: models.CMPSecret},
-	})
+	registered, err := p.create(ctx, models.CMPSecret)
 	if err != nil {
-		return n, fmt.Errorf("register a device: %w", err)
+		return n, err
 	}
 	n.reference, n.secret = registered.Name, []byte(registered.Onboarding.Secret)
 	n.transaction, err = newTransaction(cmp.BodyIR, registered.Name)

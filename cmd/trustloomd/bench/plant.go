@@ -137,14 +137,23 @@ type newcomer struct {
 	key                *ecdsa.PrivateKey
 }
 
-func (p *plant) register(ctx context.Context) (newcomer, error) {
+// create registers another device.
+func (p *plant) create(ctx context.Context, method models.OnboardingMethod) (*api.Device, error) {
 	number := p.names.Add(1)
 	registered, err := p.api.CreateDevice(ctx, api.DeviceCreation{
 		Name: fmt.Sprintf("bench-%06d", number), SerialNumber: fmt.Sprintf("SN-%06d", number), Domain: domainName,
-		Onboarding: api.OnboardingArming{Method: models.ESTPassword},
+		Onboarding: api.OnboardingArming{Method: method},
 	})
 	if err != nil {
-		return newcomer{}, fmt.Errorf("register a device: %w", err)
+		return nil, fmt.Errorf("register a device: %w", err)
+	}
+	return registered, nil
+}
+
+func (p *plant) register(ctx context.Context) (newcomer, error) {
+	registered, err := p.create(ctx, models.ESTPassword)
+	if err != nil {
+		return newcomer{}, err
 	}
 	n := newcomer{username: registered.Onboarding.Username, password: registered.Onboarding.Secret}
 	n.csr, n.key, err = newRequest(&x509.CertificateRequest{Subject: pkix.Name{CommonName: registered.Name}})
@@ -176,6 +185,23 @@ func (p *plant) onboard(ctx context.Context) (*device, error) {
 	return d, err
 }
 
+// several makes n of something, some at the same time, to be taken one by one.
+func several[T any](ctx context.Context, n int, one func(context.Context) (T, error)) (<-chan T, error) {
+	made := make(chan T, n)
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(registrations)
+	for range n {
+		all.Go(func() error {
+			thing, err := one(ctx)
+			made <- thing // has room for all
+			return err
+		})
+	}
+	err := all.Wait()
+	close(made)
+	return made, err
+}
+
 // onboardings prepares devices that want to be onboarded, each client's over
 // one connection.
 func (p *plant) onboardings(ctx context.Context, clients, each int) (operation, error) {
@@ -186,18 +212,7 @@ func (p *plant) onboardings(ctx context.Context, clients, each int) (operation, 
 		}
 		p.doors = append(p.doors, door)
 	}
-	waiting := make(chan newcomer, clients*each)
-	all, ctx := errgroup.WithContext(ctx)
-	all.SetLimit(registrations)
-	for range clients * each {
-		all.Go(func() error {
-			n, err := p.register(ctx)
-			waiting <- n // has room for all
-			return err
-		})
-	}
-	err := all.Wait()
-	close(waiting)
+	waiting, err := several(ctx, clients*each, p.register)
 	return func(ctx context.Context, client int) error {
 		n, ok := <-waiting
 		if !ok {
